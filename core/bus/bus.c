@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/bus.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/hist.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "base/rand.h"
+#include "base/why.h"
+#include "bus/activity.h"
+#include "bus/bus_priv.h"
+#include "bus/channel.h"
+#include "bus/client.h"
+#include "bus/dedupe.h"
+#include "bus/join.h"
+#include "bus/router.h"
+#include "bus/session.h"
+#include "host/metric.h"
+#include "host/store.h"
+#include "loop/loop.h"
+#include "loop/mailbox.h"
+#include "proto/msg.h"
+#include "proto/name.h"
+
+struct bus *
+bus_new(struct loop *loop, struct store *store, const struct bus_conf *conf)
+{
+	struct bus *bus = xnew(sizeof *bus);
+
+	bus->magic = BUS_MAGIC;
+	bus->loop = loop;
+	bus->store = store;
+	bus->conf = *conf;
+	if (bus->conf.sample == 0) {
+		bus->conf.sample = 1;
+	}
+	TAILQ_INIT(&bus->clients);
+	TAILQ_INIT(&bus->channels);
+	TAILQ_INIT(&bus->paused);
+	bus->wall = clock_wall_ms();
+	bus->started = bus->wall;
+	bus->started_mono = loop_now(loop);
+	rand_bytes(&bus->id_prefix, sizeof bus->id_prefix);
+	bus->dedupe = dedupe_new(loop, conf->dedupe_size, conf->dedupe_window);
+	bus->session = session_new();
+	bus->activity = activity_new(bus);
+	return bus;
+}
+
+/* By now every connection is gone. */
+void
+bus_free(struct bus **busp)
+{
+	struct bus *bus;
+
+	if (*busp == NULL) {
+		return;
+	}
+	OBJ_TAKE(bus, busp, BUS_MAGIC);
+	assert(TAILQ_EMPTY(&bus->clients));
+	while (!TAILQ_EMPTY(&bus->channels)) {
+		struct channel *ch = TAILQ_FIRST(&bus->channels);
+
+		channel_free(&ch, false);
+	}
+	dedupe_free(&bus->dedupe);
+	session_free(&bus->session);
+	activity_free(&bus->activity);
+	free(bus->lane);
+	free(bus->lane_free);
+	bus->magic = 0;
+	free(bus);
+}
+
+void
+bus_set_hooks(struct bus *bus, const struct bus_hooks *hooks)
+{
+	OBJ_CHECK(bus, BUS_MAGIC);
+	bus->hooks = *hooks;
+}
+
+void
+bus_add_port(struct bus *bus, struct port *port, const struct hist *routing)
+{
+	OBJ_CHECK(bus, BUS_MAGIC);
+	assert(bus->ports < BUS_PORTS);
+	bus->routing[bus->ports] = routing;
+	bus->port[bus->ports++] = port;
+}
+
+static bool
+bootstrap_one(struct bus *bus, const char *text, size_t len,
+    struct aqb_why *why)
+{
+	struct address address;
+	struct aqb_slice all = { text, len };
+	const struct aqb_slice nothing = { NULL, 0 };
+	struct channel *ch;
+
+	if (address_read(all, nothing, AQB_CODE_INVALID_ARGUMENT, &address,
+		why) != AQB_CODE_OK ||
+	    address.channel[0] == '\0') {
+		refuse(why, AQB_EINVAL,
+		    "bootstrap: \"%.*s\" is not a room:channel", (int)len,
+		    text);
+		return false;
+	}
+	ch = channel_find(bus, address.room, address.channel);
+	if (ch == NULL) {
+		ch = channel_new(bus, address.room, address.channel);
+	}
+	assert(ch != NULL);
+	ch->is_protected = true;
+	timer_stop(&ch->idle);
+	return true;
+}
+
+bool
+bus_bootstrap(struct bus *bus, struct aqb_why *why)
+{
+	const char *p = bus->conf.bootstrap;
+
+	OBJ_CHECK(bus, BUS_MAGIC);
+	while (*p != '\0') {
+		size_t len;
+
+		p += strspn(p, " ,");
+		len = strcspn(p, " ,");
+		if (len > 0 && !bootstrap_one(bus, p, len, why)) {
+			return false;
+		}
+		p += len;
+	}
+	return true;
+}
+
+void
+bus_make_id(struct bus *bus, char id[BUS_ID_SIZE])
+{
+	static const char digits[] = "0123456789abcdef";
+	uint64_t part[2] = { bus->id_prefix, ++bus->id_next };
+	char *p = id;
+
+	memcpy(p, "arq_", 4);
+	p += 4;
+	for (int i = 0; i < 2; i++) {
+		for (int shift = 60; shift >= 0; shift -= 4) {
+			*p++ = digits[part[i] >> shift & 15];
+		}
+	}
+	*p = '\0';
+}
+
+void
+bus_send(struct client *client, struct aqb_msg *msg)
+{
+	struct port_down *d;
+
+	if (client->dropped) {
+		return;
+	}
+	d = mailbox_add(client->conn->port->down);
+	d->kind = PORT_SEND;
+	d->conn = client->conn;
+	d->msg = msg_ref(msg);
+}
+
+void
+bus_send_text(struct client *client, struct buf *text)
+{
+	struct aqb_msg *msg = NULL;
+
+	if (!text->failed) {
+		msg = msg_text(text->data, text->len);
+	}
+	if (msg == NULL) {
+		/* A reply that cannot be made is no reply: say so by closing,
+		 * rather than let the client wait for ever. */
+		bus_close(client, 1011, "out of memory");
+		return;
+	}
+	bus_send(client, msg);
+	msg_unref(&msg);
+}
+
+void
+bus_close(struct client *client, uint16_t code, const char *fmt, ...)
+{
+	struct port_down *d;
+	char reason[124];
+	va_list ap;
+
+	if (client->dropped) {
+		return;
+	}
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof reason, fmt, ap);
+	va_end(ap);
+	client->dropped = true;
+	d = mailbox_add(client->conn->port->down);
+	d->kind = PORT_CLOSE;
+	d->conn = client->conn;
+	d->code = code;
+	d->reason = try_strndup(reason, strlen(reason));
+}
+
+void
+bus_deliver(struct bus *bus, uint32_t lane, struct aqb_msg *msg,
+    const struct client *except, uint64_t mark, uint64_t received_us)
+{
+	for (size_t i = 0; i < bus->ports; i++) {
+		struct port_down *d = mailbox_add(bus->port[i]->down);
+
+		d->kind = PORT_DELIVER;
+		d->lane = lane;
+		d->conn = except == NULL ? NULL : except->conn;
+		d->msg = msg_ref(msg);
+		d->mark = mark;
+		d->received_us = received_us;
+	}
+}
+
+void
+bus_close_all(struct bus *bus, uint16_t code, const char *reason)
+{
+	struct client *client;
+
+	OBJ_CHECK(bus, BUS_MAGIC);
+	TAILQ_FOREACH (client, &bus->clients, link) {
+		bus_close(client, code, "%s", reason);
+	}
+}
+
+static void
+post_to(struct client *client, enum port_down_kind kind)
+{
+	struct port_down *d = mailbox_add(client->conn->port->down);
+
+	d->kind = kind;
+	d->conn = client->conn;
+}
+
+void
+bus_pause(struct client *client)
+{
+	if (!client->paused && !client->dropped) {
+		client->paused = true;
+		TAILQ_INSERT_TAIL(&client->bus->paused, client, pause_link);
+		post_to(client, PORT_PAUSE);
+	}
+}
+
+static void
+resume_all(struct bus *bus)
+{
+	struct client *client;
+
+	while ((client = TAILQ_FIRST(&bus->paused)) != NULL) {
+		TAILQ_REMOVE(&bus->paused, client, pause_link);
+		client->paused = false;
+		post_to(client, PORT_RESUME);
+	}
+}
+
+/* Compare what is used with the limit; between 80 and 90 % nothing changes,
+ * so that it does not swing. */
+static void
+watch_memory(struct bus *bus)
+{
+	uint64_t limit = bus->conf.memory_limit;
+	uint64_t messages, used;
+	enum memory_state before = bus->memory;
+
+	if (limit == 0) {
+		return;
+	}
+	store_usage(bus->store, &messages, &used);
+	for (size_t i = 0; i < bus->ports; i++) {
+		used += atomic_load_explicit(&bus->port[i]->outbox_bytes,
+		    memory_order_relaxed);
+	}
+	if (used >= limit) {
+		bus->memory = MEMORY_FULL;
+	} else if (used >= limit / 10 * 9) {
+		bus->memory = MEMORY_SHORT;
+	} else if (used < limit / 10 * 8) {
+		bus->memory = MEMORY_PLENTY;
+	}
+	if (bus->memory == before) {
+		return;
+	}
+	if (bus->memory == MEMORY_PLENTY) {
+		LOG(AQB_INFO, "memory: there is room again", FN("used", used),
+		    FN("limit", limit));
+		resume_all(bus);
+	} else if (before == MEMORY_PLENTY) {
+		LOG(AQB_WARNING, "memory: short; publishers are paused",
+		    FN("used", used), FN("limit", limit));
+	}
+}
+
+bool
+bus_is_short_of_memory(const struct bus *bus)
+{
+	OBJ_CHECK(bus, BUS_MAGIC);
+	return bus->memory != MEMORY_PLENTY;
+}
+
+static void
+reject_request(struct client *client, struct port_up *up)
+{
+	client->last_activity = client->bus->wall;
+	client_error(client, up->env.id, up->code, up->why, 0);
+	switch (up->code) {
+	case AQB_CODE_INVALID_JSON:
+	case AQB_CODE_INVALID_ENVELOPE:
+	case AQB_CODE_UNSUPPORTED_VERSION:
+	case AQB_CODE_UNKNOWN_TYPE:
+		client_violation(client);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+handle(struct bus *bus, struct port_up *up)
+{
+	struct client *client = up->conn->client;
+	bool listens = client != NULL && !client->dropped;
+
+	switch (up->kind) {
+	case PORT_OPENED:
+		client_open(bus, up->conn, up->hello);
+		up->hello = NULL;
+		break;
+	case PORT_REQUEST:
+		if (listens) {
+			router_request(client, up);
+		}
+		break;
+	case PORT_REJECT:
+		if (listens) {
+			reject_request(client, up);
+		}
+		break;
+	case PORT_READY:
+		if (listens) {
+			join_ready(client);
+		}
+		break;
+	case PORT_CLOSED:
+		if (client != NULL) {
+			client_gone(client, up->close_code, up->reason);
+		} else {
+			struct port_down *d = mailbox_add(up->conn->port->down);
+
+			d->kind = PORT_FORGET;
+			d->conn = up->conn;
+		}
+		break;
+	}
+	msg_unref(&up->msg);
+	free(up->why);
+}
+
+bool
+bus_turn_end(void *arg)
+{
+	struct bus *bus;
+	struct port_up *up;
+
+	OBJ_CAST(bus, arg, BUS_MAGIC);
+	bus->wall = clock_wall_ms();
+	for (size_t i = 0; i < bus->ports; i++) {
+		while ((up = mailbox_take(bus->port[i]->up)) != NULL) {
+			handle(bus, up);
+		}
+	}
+	watch_memory(bus);
+	return false;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BUS_CHANNEL_H
+#define BUS_CHANNEL_H
+
+/* Rooms, the channels in them, and who is a member of which. */
+
+#include "bus/bus_priv.h"
+#include "bus/client.h"
+
+#define ROOM_MAGIC 0x58e1a33du
+#define CHANNEL_MAGIC 0xa9d40f16u
+#define MEMBER_MAGIC 0x0cb7725fu
+
+struct room {
+	uint32_t magic;
+	char name[AQB_NAME_MAX + 1];
+	struct channel *channels_by_name;
+	struct channel_list channels; /* oldest first */
+	UT_hash_handle hh;
+};
+
+struct channel {
+	uint32_t magic;
+	uint32_t lane;
+	struct bus *bus;
+	struct room *room;
+	char *stream; /* "room:channel", also its address in the storage */
+	const char *name;
+	bool is_protected;          /* from `bootstrap` */
+	bool has_settings;          /* from create_channel */
+	struct member_list members; /* oldest first */
+	uint32_t member_count;
+	uint32_t by_type[CLIENT_TYPES];
+	uint32_t presence_count;   /* members that want presence */
+	uint32_t held_count;       /* members that are still catching up */
+	uint32_t absent_count;     /* members in their grace */
+	struct presence *presence; /* or NULL */
+	char *description;         /* or NULL */
+	char *metadata;            /* a JSON object, or NULL */
+	struct aqb_limits limits;  /* what it asks of the storage */
+	uint64_t message_count;
+	uint64_t serial;
+	int64_t created_at;
+	int64_t last_activity;
+	TAILQ_HEAD(, publish) pending; /* waiting for the storage, in order */
+	struct timer idle;
+	TAILQ_ENTRY(channel) room_link;
+	TAILQ_ENTRY(channel) link;
+	UT_hash_handle hh;
+};
+
+struct catchup;
+
+struct member {
+	uint32_t magic;
+	bool echo;
+	bool presence;
+	struct client *client;
+	struct channel *channel;
+	struct catchup *catchup; /* not NULL: live messages wait in it */
+	uint64_t serial;
+	int64_t joined_at;
+	TAILQ_ENTRY(member) client_link;
+	TAILQ_ENTRY(member) channel_link;
+};
+
+struct room *room_find(struct bus *bus, const char *name);
+struct channel *channel_find(struct bus *bus, const char *room,
+    const char *channel);
+
+/* A new one; NULL when there is no memory. */
+struct channel *channel_new(struct bus *bus, const char *room,
+    const char *channel);
+/* Remove it: members leave, the storage forgets when `forget`. */
+void channel_free(struct channel **chp, bool forget);
+
+/* The channel, made if `auto_create` lets it; else the refusal. */
+enum aqb_code channel_get_or_create(struct client *client, const char *room,
+    const char *channel, struct channel **chp, struct aqb_why *why);
+
+/* May this client make another channel now? */
+enum aqb_code channel_may_create(struct client *client, struct aqb_why *why);
+
+void channel_info(const struct channel *ch, struct aqb_channel_info *infop);
+
+struct member *member_find(const struct client *client,
+    const struct channel *ch);
+/* A new member, not in the lane yet; NULL when there is no memory. */
+struct member *member_new(struct client *client, struct channel *ch);
+void member_free(struct member **memberp);
+
+/* Begin or stop hearing the channel's lane. */
+void member_listen(struct member *member);
+void member_unlisten(struct member *member);
+
+/* Leave: told to presence, and to telemetry.  `lost`: its connection broke,
+ * so that presence waits whether it comes back. */
+void member_leave(struct member **memberp, bool lost);
+
+/* Where a client means when it names only one of the two: fills in room by
+ * the rules of arqonbus-protocol(7), "ADDRESSING". */
+void channel_resolve(const struct client *client, struct address *address);
+
+#endif

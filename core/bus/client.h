@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BUS_CLIENT_H
+#define BUS_CLIENT_H
+
+/*
+ * A client: one connection that finished its handshake, and who is behind
+ * it.  Small, for there may be a million; what only some have is allocated
+ * when it is first needed.
+ */
+
+#include "bus/bus_priv.h"
+
+#define CLIENT_MAGIC 0xe2940c7bu
+#define CLIENT_ID_SIZE 44 /* "arq_client_", 32 hex digits, NUL */
+
+enum client_type {
+	CLIENT_UNKNOWN,
+	CLIENT_HUMAN,
+	CLIENT_AI_AGENT,
+	CLIENT_DASHBOARD,
+	CLIENT_SERVICE,
+	CLIENT_TYPES,
+};
+
+/* What a client said about itself; NULL where it did not. */
+struct profile {
+	char *screen_name;
+	char *avatar;
+	char *personality;
+	char *alias;
+};
+
+/* What one client may still do, where rates are limited. */
+struct allowance {
+	struct bucket messages, bytes, commands, channels;
+};
+
+struct calls; /* of the command layer */
+
+struct client {
+	uint32_t magic;
+	enum client_type type;
+	bool admin;
+	bool resumed;
+	bool dropped;  /* its connection is being closed by us */
+	bool detached; /* out of all tables; waits for its connection */
+	bool paused;
+	char id[CLIENT_ID_SIZE];
+	uint16_t violations;
+	uint32_t channel_count;
+	struct bus *bus;
+	struct port_conn *conn;
+	struct profile *profile;
+	struct allowance *allowance;
+	struct calls *calls;
+	struct activity_entry *activity;
+	char *address;
+	struct member_list members; /* most recently joined first */
+	LIST_HEAD(, publish) publishes;
+	uint64_t violations_since; /* monotonic ms */
+	uint64_t serial;
+	uint64_t received;
+	uint64_t private_mark; /* of the last private message to it */
+	uint32_t reads;        /* of history, in flight */
+	int64_t connected_at;
+	int64_t last_activity;
+	TAILQ_ENTRY(client) link;
+	TAILQ_ENTRY(client) pause_link;
+	UT_hash_handle hh;
+};
+
+/* Take a connection in, or close it; greets it. */
+void client_open(struct bus *bus, struct port_conn *conn,
+    struct port_hello *hello);
+
+/* Its connection is gone. */
+void client_gone(struct client *client, uint16_t code, const char *reason);
+
+struct client *client_find(struct bus *bus, const char *id, size_t len);
+/* By id, or else by alias. */
+struct client *client_find_any(struct bus *bus, const char *name, size_t len);
+
+const char *client_type_name(enum client_type type); /* NULL: unknown */
+bool client_type_parse(const char *name, enum client_type *typep);
+const char *client_alias(const struct client *client); /* or NULL */
+
+/* Change what it is; its channels count their members by type. */
+void client_retype(struct client *client, enum client_type type);
+
+/* Change what it says about itself, be somebody who was here before, or show
+ * a token.  On a refusal nothing is changed. */
+enum aqb_code client_identify(struct client *client,
+    const struct aqb_identity *identity, struct aqb_why *why);
+
+void client_info(const struct client *client, struct aqb_client_info *infop);
+
+/* Its record as a JSON object, as members and presence show it. */
+void client_record(const struct client *client, int64_t joined_at,
+    struct buf *text);
+
+/* Answer outside of commands. */
+void client_error(struct client *client, struct aqb_slice request_id,
+    enum aqb_code code, const struct aqb_why *why, uint64_t retry_after_ms);
+
+/* STORAGE_UNAVAILABLE: `stored` is the JSON value false or "unknown". */
+void client_storage_error(struct client *client, struct aqb_slice request_id,
+    const char *stored, const char *message);
+
+/* Bad input again: after too many in a minute the connection is closed. */
+void client_violation(struct client *client);
+
+#endif

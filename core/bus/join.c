@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/join.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "base/why.h"
+#include "bus/presence.h"
+#include "bus/shelf.h"
+#include "bus/text.h"
+#include "host/store.h"
+#include "host/telemetry.h"
+#include "loop/mailbox.h"
+#include "proto/msg.h"
+
+#define CATCHUP_MAGIC 0xf3086a5du
+#define READ_LIMIT 1000                 /* messages in one read */
+#define PAGE_BYTES (256u * 1024u)       /* sent before the outbox is asked */
+#define HELD_BYTES (8u * 1024u * 1024u) /* of live messages */
+
+/*
+ * What a member waits for.  It lives until the member has caught up or is
+ * gone; while a question to the storage is open it outlives the member, and
+ * the answer finds `member` NULL.
+ */
+struct catchup {
+	uint32_t magic;
+	bool asking;   /* a question to the storage is open */
+	bool replied;  /* the reply is on its way, so the rest may follow */
+	bool waiting;  /* for room in the outbox */
+	bool overflow; /* live messages were let go: read them again */
+	bool recovered;
+	struct aqb_join want;
+	struct member *member;
+	struct bus *bus;
+	aqb_ticket call;
+	aqb_joined_f *done; /* NULL once called */
+	void *arg;
+	struct aqb_position tail; /* as the reply says it */
+	uint64_t after; /* all up to this seq is sent, shelved, or in a gap */
+	struct shelf past; /* from the storage, gaps included */
+	struct shelf live; /* what came meanwhile */
+};
+
+static void read_on(struct catchup *c);
+
+static void
+catchup_free(struct catchup **cp)
+{
+	struct catchup *c;
+
+	OBJ_TAKE(c, cp, CATCHUP_MAGIC);
+	shelf_fini(&c->past);
+	shelf_fini(&c->live);
+	c->magic = 0;
+	free(c);
+}
+
+/* Tell the asker, once. */
+static void
+conclude(struct catchup *c, enum aqb_code code, const struct aqb_why *why)
+{
+	struct aqb_joined joined = { .size = sizeof joined };
+	aqb_joined_f *done = c->done;
+
+	c->done = NULL;
+	if (done == NULL) {
+		return;
+	}
+	if (code != AQB_CODE_OK) {
+		done(c->arg, c->call, code, NULL, why);
+		return;
+	}
+	joined.room = c->member->channel->room->name;
+	joined.channel = c->member->channel->name;
+	joined.member_count = c->member->channel->member_count;
+	joined.pos = c->tail;
+	joined.was_recovering = c->want.has_since;
+	joined.recovered = c->recovered;
+	done(c->arg, c->call, AQB_CODE_OK, &joined, NULL);
+}
+
+void
+join_forget(struct member *member)
+{
+	struct catchup *c = member->catchup;
+	struct aqb_why why;
+
+	if (c == NULL) {
+		return;
+	}
+	member->catchup = NULL;
+	member->channel->held_count--;
+	c->member = NULL;
+	reject(&why, AQB_CODE_CHANNEL_NOT_FOUND, "channel",
+	    "channel: it was left, or deleted, before the join was done");
+	conclude(c, AQB_CODE_CHANNEL_NOT_FOUND, &why);
+	if (!c->asking) {
+		catchup_free(&c);
+	}
+}
+
+void
+join_hold(struct member *member, struct aqb_msg *msg)
+{
+	struct catchup *c = member->catchup;
+
+	if (!c->overflow && c->live.bytes < HELD_BYTES &&
+	    shelf_add(&c->live, msg)) {
+		return;
+	}
+	/* It is in the storage, too: read from there when the past is sent. */
+	shelf_fini(&c->live);
+	c->overflow = true;
+}
+
+/* Shelve the news that [from, to] will not come; from 0 is "unknown". */
+static void
+shelve_gap(struct catchup *c, uint64_t from, uint64_t to, const char *reason)
+{
+	struct aqb_msg *msg;
+	struct buf b = { 0 };
+
+	c->recovered = false;
+	text_begin(&b, c->bus, "gap");
+	text_address(&b, c->member->channel);
+	buf_puts(&b, ",\"payload\":{\"from_seq\":");
+	if (from == 0) {
+		buf_puts(&b, "null");
+	} else {
+		buf_u64(&b, from);
+	}
+	buf_puts(&b, ",\"to_seq\":");
+	buf_u64(&b, to);
+	buf_printf(&b, ",\"epoch\":\"%s\",\"reason\":\"%s\"}}", c->tail.epoch,
+	    reason);
+	msg = b.failed ? NULL : msg_text(b.data, b.len);
+	if (msg == NULL || !shelf_add(&c->past, msg)) {
+		/* Who cannot be told of a loss must not go on as if nothing
+		 * were missing. */
+		bus_close(c->member->client, 1011, "out of memory");
+	}
+	msg_unref(&msg);
+	buf_fini(&b);
+}
+
+/* Everything before the live messages is on its way: let those follow, but
+ * for what the storage gave already, and go live. */
+static void
+go_live(struct catchup *c)
+{
+	struct member *m = c->member;
+
+	shelf_skip(&c->live, c->after);
+	shelf_send(&c->live, m->client, SIZE_MAX);
+	m->catchup = NULL;
+	m->channel->held_count--;
+	member_listen(m);
+	catchup_free(&c);
+}
+
+static void
+wait_for_room(struct catchup *c)
+{
+	struct client *client = c->member->client;
+	struct port_down *d = mailbox_add(client->conn->port->down);
+
+	d->kind = PORT_TELL;
+	d->conn = client->conn;
+	c->waiting = true;
+}
+
+/* Send what can be sent now. */
+static void
+advance(struct catchup *c)
+{
+	if (!c->replied || c->asking || c->waiting) {
+		return;
+	}
+	if (!shelf_send(&c->past, c->member->client, PAGE_BYTES)) {
+		wait_for_room(c);
+		return;
+	}
+	shelf_fini(&c->past);
+	if (c->overflow) {
+		c->overflow = false;
+		read_on(c);
+		return;
+	}
+	if (c->live.bytes > PAGE_BYTES) {
+		/* So much that it has to go out in pages, too. */
+		shelf_skip(&c->live, c->after);
+		c->after = shelf_last(&c->live, c->after);
+		c->past = c->live;
+		memset(&c->live, 0, sizeof c->live);
+		wait_for_room(c);
+		return;
+	}
+	go_live(c);
+}
+
+void
+join_replied(struct client *client, aqb_ticket call)
+{
+	struct member *m;
+
+	TAILQ_FOREACH (m, &client->members, client_link) {
+		if (m->catchup != NULL && m->catchup->call == call) {
+			m->catchup->replied = true;
+			advance(m->catchup);
+			return;
+		}
+	}
+}
+
+void
+join_ready(struct client *client)
+{
+	struct member *m;
+
+	TAILQ_FOREACH (m, &client->members, client_link) {
+		if (m->catchup != NULL && m->catchup->waiting) {
+			m->catchup->waiting = false;
+			advance(m->catchup);
+			return; /* each asked for itself */
+		}
+	}
+}
+
+/* The past is on the shelf, as far as it is to be had. */
+static void
+read_done(struct catchup *c)
+{
+	if (c->done != NULL) {
+		conclude(c, AQB_CODE_OK, NULL);
+		return;
+	}
+	advance(c);
+}
+
+/* Shelve one page of history; false without memory. */
+static bool
+shelve(struct catchup *c, const struct aqb_answer *answer)
+{
+	for (size_t i = 0; i < answer->n; i++) {
+		struct aqb_msg_view v;
+
+		msg_view(answer->msgs[i], &v);
+		if (v.seq <= c->after) {
+			continue;
+		}
+		if (v.seq > c->after + 1) {
+			shelve_gap(c, c->after + 1, v.seq - 1, "trimmed");
+		}
+		if (!shelf_add(&c->past, answer->msgs[i])) {
+			return false;
+		}
+		c->after = v.seq;
+	}
+	return true;
+}
+
+static void
+on_read(void *arg, enum aqb_err err, const struct aqb_answer *answer)
+{
+	struct catchup *c;
+
+	OBJ_CAST(c, arg, CATCHUP_MAGIC);
+	c->asking = false;
+	if (c->member == NULL) {
+		catchup_free(&c);
+		return;
+	}
+	if (err != AQB_OK || !shelve(c, answer)) {
+		if (c->tail.seq > c->after) {
+			shelve_gap(c, c->after + 1, c->tail.seq, "storage");
+			c->after = c->tail.seq;
+		}
+		read_done(c);
+		return;
+	}
+	if (answer->more) {
+		read_on(c);
+		return;
+	}
+	if (answer->pos.seq > c->after) {
+		shelve_gap(c, c->after + 1, answer->pos.seq, "trimmed");
+		c->after = answer->pos.seq;
+	}
+	read_done(c);
+}
+
+static void
+read_on(struct catchup *c)
+{
+	struct aqb_range range = {
+		.size = sizeof range,
+		.limit = READ_LIMIT,
+		.after = c->after,
+	};
+
+	c->asking = true;
+	store_history(c->bus->store, c->member->channel->stream, &range,
+	    on_read, c);
+}
+
+/* The channel's ends are known: decide what is to be read. */
+static void
+begin(struct catchup *c, const struct aqb_answer *tail)
+{
+	const struct aqb_position *since = &c->want.since;
+
+	c->tail = tail->pos;
+	if (!c->want.has_since) {
+		c->after = tail->pos.seq;
+		read_done(c);
+		return;
+	}
+	c->recovered = true;
+	if (strcmp(since->epoch, tail->pos.epoch) != 0 ||
+	    since->seq > tail->pos.seq) {
+		/* Of another past: it gets all there is. */
+		shelve_gap(c, 0, tail->first - 1, "epoch");
+		c->after = tail->first - 1;
+	} else {
+		c->after = since->seq;
+	}
+	if (c->after == tail->pos.seq) {
+		read_done(c);
+		return;
+	}
+	read_on(c);
+}
+
+static void
+on_tail(void *arg, enum aqb_err err, const struct aqb_answer *answer)
+{
+	struct catchup *c;
+	struct member *m;
+	struct aqb_why why;
+
+	OBJ_CAST(c, arg, CATCHUP_MAGIC);
+	c->asking = false;
+	if (c->member == NULL) {
+		catchup_free(&c);
+		return;
+	}
+	if (err == AQB_OK) {
+		begin(c, answer);
+		return;
+	}
+	reject(&why, AQB_CODE_STORAGE_UNAVAILABLE, NULL, "storage: %s",
+	    aqb_strerror(err));
+	conclude(c, AQB_CODE_STORAGE_UNAVAILABLE, &why);
+	m = c->member;
+	member_leave(&m, false); /* and the catchup with it */
+}
+
+static void
+ask_for_tail(struct catchup *c)
+{
+	struct aqb_answer tail = { .size = sizeof tail };
+	int when;
+
+	c->asking = true;
+	when = store_tail(c->bus->store, c->member->channel->stream, &tail,
+	    on_tail, c);
+	if (when == AQB_PENDING) {
+		return;
+	}
+	on_tail(c, when < 0 ? (enum aqb_err)when : AQB_OK, &tail);
+}
+
+/* A member that is in the lane leaves it until it has caught up again. */
+static enum aqb_code
+make_member(struct client *client, struct channel *ch,
+    const struct aqb_join *want, struct member **memberp, struct aqb_why *why)
+{
+	struct member *m = member_find(client, ch);
+	uint32_t most = client->bus->conf.max_channels_per_client;
+
+	if (m == NULL && client->channel_count >= most) {
+		return reject(why, AQB_CODE_LIMIT_REACHED, "channel",
+		    "channel: %u joined, the limit is %u",
+		    client->channel_count, most);
+	}
+	if (m != NULL && m->catchup != NULL) {
+		return reject(why, AQB_CODE_BUSY, "channel",
+		    "channel: a join of it is under way");
+	}
+	if (m != NULL) {
+		member_unlisten(m);
+	} else if ((m = member_new(client, ch)) != NULL) {
+		presence_joined(m);
+		telemetry_emit("client_joined_channel", AQB_INFO,
+		    &(struct telemetry_fields){ .client_id = client->id,
+			.room = ch->room->name,
+			.channel = ch->name });
+	} else {
+		return reject(why, AQB_CODE_INTERNAL, NULL, "out of memory");
+	}
+	m->echo = want->echo;
+	ch->presence_count += (want->presence ? 1u : 0u);
+	ch->presence_count -= (m->presence ? 1u : 0u);
+	m->presence = want->presence;
+	*memberp = m;
+	return AQB_CODE_OK;
+}
+
+void
+join_begin(struct client *client, aqb_ticket call, const struct aqb_join *join,
+    aqb_joined_f *done, void *arg)
+{
+	struct aqb_why why = { 0 };
+	struct channel *ch = NULL;
+	struct member *m = NULL;
+	struct catchup *c;
+	enum aqb_code code;
+
+	code =
+	    channel_get_or_create(client, join->room, join->channel, &ch, &why);
+	if (code == AQB_CODE_OK) {
+		code = make_member(client, ch, join, &m, &why);
+	}
+	if (code != AQB_CODE_OK) {
+		done(arg, call, code, NULL, &why);
+		return;
+	}
+	c = xnew(sizeof *c);
+	c->magic = CATCHUP_MAGIC;
+	c->want = *join;
+	c->member = m;
+	c->bus = client->bus;
+	c->call = call;
+	c->done = done;
+	c->arg = arg;
+	m->catchup = c;
+	ch->held_count++;
+	ask_for_tail(c);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/list.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/why.h"
+
+/* How many things one call looks at, shown or not. */
+#define LOOKS_MAX 10000
+
+/*
+ * A cursor is "<serial>.<key>": the serial of the last thing looked at, which
+ * only ever grows along a list, and a key that finds it again if it is still
+ * there (a channel's lane, a client's id).  If it is gone the list is walked
+ * from its start to the first with a larger serial.
+ */
+static bool
+cursor_read(const char *cursor, uint64_t *serialp, const char **keyp)
+{
+	int n = 0;
+
+	if (sscanf(cursor, "%" SCNu64 ".%n", serialp, &n) != 1 || n == 0) {
+		return false;
+	}
+	*keyp = cursor + n;
+	return true;
+}
+
+static enum aqb_code
+bad_cursor(struct aqb_why *why)
+{
+	return reject(why, AQB_CODE_INVALID_ARGUMENT, "cursor",
+	    "cursor: not one that this list gave");
+}
+
+static enum aqb_code
+type_filter(const char *name, enum client_type *typep, struct aqb_why *why)
+{
+	*typep = CLIENT_UNKNOWN;
+	if (name != NULL && !client_type_parse(name, typep)) {
+		return reject(why, AQB_CODE_INVALID_ARGUMENT, "client_type",
+		    "client_type: none of human, ai-agent, dashboard, "
+		    "service");
+	}
+	return AQB_CODE_OK;
+}
+
+static struct channel *
+next_channel(struct channel *ch, const struct room *room)
+{
+	return room != NULL ? TAILQ_NEXT(ch, room_link) : TAILQ_NEXT(ch, link);
+}
+
+/* The first channel after the cursor. */
+static struct channel *
+channel_from(struct bus *bus, const struct room *room, uint64_t serial,
+    const char *key)
+{
+	struct channel *ch;
+	unsigned lane = 0;
+
+	if (sscanf(key, "%u", &lane) == 1 && lane > 0 &&
+	    lane <= bus->lane_top && bus->lane[lane] != NULL &&
+	    bus->lane[lane]->serial == serial &&
+	    (room == NULL || bus->lane[lane]->room == room)) {
+		return next_channel(bus->lane[lane], room);
+	}
+	ch = room != NULL ? TAILQ_FIRST(&room->channels)
+			  : TAILQ_FIRST(&bus->channels);
+	while (ch != NULL && ch->serial <= serial) {
+		ch = next_channel(ch, room);
+	}
+	return ch;
+}
+
+enum aqb_code
+list_channels(struct bus *bus, const char *room_name, const char *client_type,
+    const struct aqb_page *page, aqb_channel_visit_f *visit, void *arg,
+    char nextp[AQB_CURSOR_SIZE], struct aqb_why *why)
+{
+	struct room *room = NULL;
+	enum client_type type;
+	struct channel *ch, *last = NULL;
+	uint64_t serial = 0;
+	const char *key = "";
+	uint32_t shown = 0, looked = 0;
+
+	nextp[0] = '\0';
+	if (room_name != NULL && (room = room_find(bus, room_name)) == NULL) {
+		return reject(why, AQB_CODE_ROOM_NOT_FOUND, "room",
+		    "room: there is no %s", room_name);
+	}
+	if (page->cursor != NULL && !cursor_read(page->cursor, &serial, &key)) {
+		return bad_cursor(why);
+	}
+	if (type_filter(client_type, &type, why) != AQB_CODE_OK) {
+		return AQB_CODE_INVALID_ARGUMENT;
+	}
+	for (ch = channel_from(bus, room, serial, key); ch != NULL;
+	     ch = next_channel(ch, room)) {
+		struct aqb_channel_info info;
+
+		if (shown == page->limit || looked++ == LOOKS_MAX) {
+			break;
+		}
+		if (type == CLIENT_UNKNOWN || ch->by_type[type] > 0) {
+			channel_info(ch, &info);
+			if (!visit(arg, &info)) {
+				break;
+			}
+			shown++;
+		}
+		last = ch;
+	}
+	if (ch != NULL && last != NULL) {
+		snprintf(nextp, AQB_CURSOR_SIZE, "%" PRIu64 ".%u", last->serial,
+		    last->lane);
+	}
+	return AQB_CODE_OK;
+}
+
+enum aqb_code
+list_members(struct channel *ch, const struct aqb_page *page,
+    aqb_client_visit_f *visit, void *arg, char nextp[AQB_CURSOR_SIZE],
+    struct aqb_why *why)
+{
+	struct member *m, *last = NULL;
+	const char *key = "";
+	uint64_t serial = 0;
+	uint32_t shown = 0;
+
+	nextp[0] = '\0';
+	if (page->cursor != NULL && !cursor_read(page->cursor, &serial, &key)) {
+		return bad_cursor(why);
+	}
+	TAILQ_FOREACH (m, &ch->members, channel_link) {
+		struct aqb_client_info info;
+
+		if (m->serial <= serial) {
+			continue;
+		}
+		if (shown == page->limit) {
+			break;
+		}
+		client_info(m->client, &info);
+		info.joined_at = m->joined_at;
+		if (!visit(arg, &info)) {
+			break;
+		}
+		shown++;
+		last = m;
+	}
+	if (m != NULL && last != NULL) {
+		snprintf(nextp, AQB_CURSOR_SIZE, "%" PRIu64 ".", last->serial);
+	}
+	return AQB_CODE_OK;
+}
+
+static struct client *
+client_from(struct bus *bus, uint64_t serial)
+{
+	struct client *client;
+
+	TAILQ_FOREACH (client, &bus->clients, link) {
+		if (client->serial > serial) {
+			return client;
+		}
+	}
+	return NULL;
+}
+
+enum aqb_code
+list_clients(struct bus *bus, const char *client_type,
+    const struct aqb_page *page, aqb_client_visit_f *visit, void *arg,
+    char nextp[AQB_CURSOR_SIZE], struct aqb_why *why)
+{
+	struct client *client, *last = NULL;
+	enum client_type type;
+	const char *key = "";
+	uint64_t serial = 0;
+	uint32_t shown = 0, looked = 0;
+
+	nextp[0] = '\0';
+	if (page->cursor != NULL && !cursor_read(page->cursor, &serial, &key)) {
+		return bad_cursor(why);
+	}
+	if (type_filter(client_type, &type, why) != AQB_CODE_OK) {
+		return AQB_CODE_INVALID_ARGUMENT;
+	}
+	for (client = client_from(bus, serial); client != NULL;
+	     client = TAILQ_NEXT(client, link)) {
+		struct aqb_client_info info;
+
+		if (shown == page->limit || looked++ == LOOKS_MAX) {
+			break;
+		}
+		if (type == CLIENT_UNKNOWN || client->type == type) {
+			client_info(client, &info);
+			if (!visit(arg, &info)) {
+				break;
+			}
+			shown++;
+		}
+		last = client;
+	}
+	if (client != NULL && last != NULL) {
+		snprintf(nextp, AQB_CURSOR_SIZE, "%" PRIu64 ".", last->serial);
+	}
+	return AQB_CODE_OK;
+}

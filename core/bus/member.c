@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/obj.h"
+#include "bus/channel.h"
+#include "bus/join.h"
+#include "bus/presence.h"
+#include "host/telemetry.h"
+#include "loop/loop.h"
+#include "loop/mailbox.h"
+
+struct member *
+member_find(const struct client *client, const struct channel *ch)
+{
+	struct member *m;
+
+	TAILQ_FOREACH (m, &client->members, client_link) {
+		if (m->channel == ch) {
+			return m;
+		}
+	}
+	return NULL;
+}
+
+struct member *
+member_new(struct client *client, struct channel *ch)
+{
+	struct member *m = try_new(sizeof *m);
+
+	if (m == NULL) {
+		return NULL;
+	}
+	m->magic = MEMBER_MAGIC;
+	m->client = client;
+	m->channel = ch;
+	m->serial = ++client->bus->serial;
+	m->joined_at = client->bus->wall;
+	TAILQ_INSERT_HEAD(&client->members, m, client_link);
+	TAILQ_INSERT_TAIL(&ch->members, m, channel_link);
+	client->channel_count++;
+	ch->member_count++;
+	ch->by_type[client->type]++;
+	timer_stop(&ch->idle);
+	return m;
+}
+
+void
+member_free(struct member **memberp)
+{
+	struct member *m;
+	struct channel *ch;
+
+	OBJ_TAKE(m, memberp, MEMBER_MAGIC);
+	ch = m->channel;
+	TAILQ_REMOVE(&m->client->members, m, client_link);
+	TAILQ_REMOVE(&ch->members, m, channel_link);
+	m->client->channel_count--;
+	ch->member_count--;
+	ch->by_type[m->client->type]--;
+	if (m->presence) {
+		ch->presence_count--;
+	}
+	join_forget(m);
+	if (ch->member_count == 0 && !ch->is_protected && !ch->has_settings) {
+		timer_set(ch->bus->loop, &ch->idle, ch->bus->conf.channel_idle);
+	}
+	m->magic = 0;
+	free(m);
+}
+
+static void
+post_lane(const struct member *m, enum port_down_kind kind)
+{
+	struct port_conn *conn = m->client->conn;
+	struct port_down *d = mailbox_add(conn->port->down);
+
+	d->kind = kind;
+	d->conn = conn;
+	d->lane = m->channel->lane;
+}
+
+void
+member_listen(struct member *m)
+{
+	OBJ_CHECK(m, MEMBER_MAGIC);
+	post_lane(m, PORT_JOIN);
+}
+
+void
+member_unlisten(struct member *m)
+{
+	OBJ_CHECK(m, MEMBER_MAGIC);
+	post_lane(m, PORT_LEAVE);
+}
+
+void
+member_leave(struct member **memberp, bool lost)
+{
+	struct member *m = *memberp;
+
+	OBJ_CHECK(m, MEMBER_MAGIC);
+	telemetry_emit("client_left_channel", AQB_INFO,
+	    &(struct telemetry_fields){ .client_id = m->client->id,
+		.room = m->channel->room->name,
+		.channel = m->channel->name });
+	member_unlisten(m);
+	presence_left(m, lost);
+	member_free(memberp);
+}

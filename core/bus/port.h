@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BUS_PORT_H
+#define BUS_PORT_H
+
+/*
+ * How the bus and its connections reach each other: through values in two
+ * mailboxes, never by calling.  Connections live on an I/O worker, which may
+ * be a thread of its own; the bus lives on the core.
+ *
+ * The order in the box down is the order on the wire.  A connection's memory
+ * lives until the bus, having been told PORT_CLOSED, answers PORT_FORGET; so
+ * whatever is still in the boxes may name it safely.
+ *
+ * A lane is a list of connections that the worker keeps for the bus: one for
+ * each channel, named by a number.  Lane 0 holds every connection that the
+ * bus knows.
+ */
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arqonbus/error.h>
+
+#include "proto/envelope.h"
+
+struct aqb_msg;
+struct mailbox;
+
+/* What both sides know of a worker. */
+struct port {
+	struct mailbox *up;   /* struct port_up, to the bus */
+	struct mailbox *down; /* struct port_down, to the worker */
+
+	/* Written by the worker, read by anyone. */
+	atomic_uint_fast64_t connections;
+	atomic_uint_fast64_t outbox_bytes; /* memory that waits to be sent */
+	atomic_uint_fast64_t delivered;    /* messages put into outboxes */
+};
+
+/* The head of every connection. */
+struct port_conn {
+	struct port *port;
+	void *client; /* the bus's own; only the core looks */
+};
+
+#define PORT_ADDRESS_SIZE 56
+
+/* What a connection said when it came.  One allocation each, free() it. */
+struct port_hello {
+	char address[PORT_ADDRESS_SIZE]; /* "127.0.0.1:40000" */
+	char *query; /* of the request's target, as sent; "" if none */
+	char *token; /* from the Authorization header, or NULL */
+};
+void port_hello_free(struct port_hello **hellop);
+
+enum port_up_kind {
+	PORT_OPENED,  /* hello */
+	PORT_REQUEST, /* env, msg: a good envelope */
+	PORT_REJECT,  /* code, why, env.id in msg: a bad one */
+	PORT_READY,   /* the answer to PORT_TELL */
+	PORT_CLOSED,  /* code, reason: it is gone, of itself or as told */
+};
+
+struct port_up {
+	enum port_up_kind kind;
+	uint16_t close_code; /* CLOSED: as sent or received; 1006: lost */
+	enum aqb_code code;  /* REJECT */
+	uint32_t bytes;      /* REQUEST, REJECT: length of the text */
+	struct port_conn *conn;
+	struct port_hello *hello; /* OPENED: taken */
+	struct aqb_msg *msg;      /* REQUEST: taken; REJECT: taken or NULL */
+	struct aqb_why *why;      /* REJECT: taken (free), or NULL */
+	const char *reason;       /* CLOSED: lives for ever */
+	uint64_t received_us;     /* REQUEST: when the bytes were read */
+	struct envelope env;
+};
+
+enum port_down_kind {
+	PORT_JOIN,    /* conn, lane: put it in; once in it stays once */
+	PORT_LEAVE,   /* conn, lane */
+	PORT_DELIVER, /* lane, msg, conn: to all of the lane but conn */
+	PORT_SEND,    /* conn, msg */
+	PORT_CLOSE,   /* conn, code, reason: after what was sent before */
+	PORT_FORGET,  /* conn: the answer to PORT_CLOSED */
+	PORT_PAUSE,   /* conn: read no more from it */
+	PORT_RESUME,  /* conn */
+	PORT_TELL,    /* conn: answer PORT_READY, once, as soon as its outbox
+		       * is under half of what it may hold */
+};
+
+struct port_down {
+	enum port_down_kind kind;
+	uint16_t code;
+	uint32_t lane;
+	struct port_conn *conn;
+	struct aqb_msg *msg; /* taken */
+	char *reason;        /* taken (free), or NULL; at most 123 bytes */
+	/* DELIVER: not 0: to each connection once for each mark. */
+	uint64_t mark;
+	uint64_t received_us; /* DELIVER: of the request, 0 if of none */
+};
+
+#define PORT_LANE_ALL 0u
+
+/* Make and unmake the boxes. */
+void port_init(struct port *port);
+void port_fini(struct port *port);
+
+#endif

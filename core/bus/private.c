@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/private.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/why.h"
+#include "bus/publish.h"
+#include "bus/text.h"
+#include "host/metric.h"
+#include "proto/msg.h"
+
+/* What is going on while the receivers are told one by one. */
+struct sending {
+	struct bus *bus;
+	struct aqb_msg *msg;
+	uint64_t mark; /* so that naming one twice sends once */
+	uint32_t delivered;
+	struct buf missing;
+};
+
+static bool
+send_to_one(void *arg, const struct json_value *value)
+{
+	struct sending *s = arg;
+	char name[AQB_CLIENT_ID_MAX];
+	struct client *client = NULL;
+	size_t len;
+
+	if (json_decode(value, name, sizeof name, &len)) {
+		client = client_find_any(s->bus, name, len);
+	}
+	if (client == NULL || client->dropped) {
+		if (s->missing.len > 0) {
+			buf_putc(&s->missing, ',');
+		}
+		buf_add(&s->missing, value->text, value->len);
+		return true;
+	}
+	if (client->private_mark != s->mark) {
+		client->private_mark = s->mark;
+		bus_send(client, s->msg);
+		s->delivered++;
+	}
+	return true;
+}
+
+void
+private_ack(struct client *client, struct aqb_slice request_id,
+    struct aqb_slice id, uint32_t delivered, const struct buf *missing)
+{
+	struct buf b = { 0 };
+
+	text_begin(&b, client->bus, "ack");
+	text_request_id(&b, request_id);
+	buf_puts(&b, ",\"payload\":{\"id\":\"");
+	buf_add(&b, id.data, id.len);
+	buf_printf(&b, "\",\"delivered\":%u,\"missing\":[", delivered);
+	buf_puts(&b, missing == NULL ? "" : buf_text(missing));
+	buf_puts(&b, "],\"stored\":\"none\"}}");
+	bus_send_text(client, &b);
+	buf_fini(&b);
+}
+
+static void
+send_to_all(struct sending *s, const struct json_value *to)
+{
+	size_t at;
+
+	if (to->type == JSON_ARRAY) {
+		json_array(to->text, to->len, send_to_one, s, &at);
+	} else {
+		send_to_one(s, to);
+	}
+}
+
+/* Tell the sender, and remember the outcome for a repetition. */
+static void
+conclude(struct client *client, const struct envelope *env,
+    const struct sending *s, struct sighting *seen)
+{
+	struct aqb_msg_view v;
+	struct aqb_why why;
+
+	if (s->delivered == 0) {
+		dedupe_drop(client->bus->dedupe, &seen);
+		reject(&why, AQB_CODE_TARGET_NOT_FOUND, "to",
+		    "to: nobody by that name is here");
+		client_error(client, env->id, AQB_CODE_TARGET_NOT_FOUND, &why,
+		    0);
+		return;
+	}
+	metric_add(METRIC_PRIVATE_TOTAL, s->delivered);
+	if (seen != NULL) {
+		seen->delivered = s->delivered;
+	}
+	if (env->ack) {
+		msg_view(s->msg, &v);
+		private_ack(client, env->id, v.id, s->delivered, &s->missing);
+	}
+}
+
+void
+private_send(struct client *client, const struct envelope *env,
+    struct aqb_msg **msgp)
+{
+	struct bus *bus = client->bus;
+	char made[BUS_ID_SIZE];
+	struct aqb_slice id = env->id;
+	struct sending s = { .bus = bus, .msg = *msgp };
+	struct sighting *seen;
+
+	if (publish_is_repeated(client, "", env, &seen)) {
+		msg_unref(msgp);
+		return;
+	}
+	if (id.len == 0) {
+		bus_make_id(bus, made);
+		id = (struct aqb_slice){ made, strlen(made) };
+	}
+	msg_seal(s.msg,
+	    &(struct msg_fields){
+		.id = id,
+		.type = { "private", 7 },
+		.from = { client->id, strlen(client->id) },
+		.to = { env->to.text, env->to.len },
+		.timestamp = bus->wall,
+	    });
+	msg_stamp(s.msg, NULL);
+	s.mark = ++bus->mark;
+	send_to_all(&s, &env->to);
+	conclude(client, env, &s, seen);
+	buf_fini(&s.missing);
+	msg_unref(msgp);
+}

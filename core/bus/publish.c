@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/publish.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "base/why.h"
+#include "bus/private.h"
+#include "bus/publish_priv.h"
+#include "bus/router.h"
+#include "bus/text.h"
+#include "host/metric.h"
+#include "host/store.h"
+#include "host/telemetry.h"
+#include "proto/msg.h"
+
+#define PUBLISH_MAGIC 0x27ce81b4u
+
+const char *
+stored_name(enum aqb_stored stored)
+{
+	static const char *const names[] = { "none", "memory", "redis", "fsync",
+		"replicated" };
+
+	return names[stored];
+}
+
+void
+publish_ack(struct client *client, struct aqb_slice request_id,
+    struct aqb_slice id, const struct sighting *seen)
+{
+	struct buf b = { 0 };
+
+	text_begin(&b, client->bus, "ack");
+	text_request_id(&b, request_id);
+	buf_puts(&b, ",\"payload\":{\"id\":\"");
+	buf_add(&b, id.data, id.len);
+	if (seen->pos.seq > 0) {
+		buf_puts(&b, "\",\"seq\":");
+		buf_u64(&b, seen->pos.seq);
+		buf_printf(&b, ",\"epoch\":\"%s\"", seen->pos.epoch);
+	} else {
+		buf_puts(&b, "\",\"seq\":null,\"epoch\":null");
+	}
+	buf_printf(&b, ",\"stored\":\"%s\"}}", stored_name(seen->stored));
+	bus_send_text(client, &b);
+	buf_fini(&b);
+}
+
+static void
+tell_refusal(struct client *client, struct aqb_slice request_id,
+    enum aqb_err err)
+{
+	struct aqb_why why;
+
+	switch (err) {
+	case AQB_ENOMEM:
+		reject(&why, AQB_CODE_INTERNAL, NULL, "out of memory");
+		client_error(client, request_id, AQB_CODE_INTERNAL, &why, 0);
+		return;
+	case AQB_EUNCERTAIN:
+	case AQB_ETIMEDOUT:
+		client_storage_error(client, request_id, "\"unknown\"",
+		    "storage: no answer; the message may have been stored, "
+		    "repeating it with the same id is safe");
+		return;
+	default:
+		client_storage_error(client, request_id, "false",
+		    "storage: the message was not stored; repeating it with "
+		    "the same id is safe");
+	}
+}
+
+/* Note what happened to a message of a channel that is out. */
+static void
+count(struct channel *ch, struct aqb_msg *msg, const struct client *client)
+{
+	struct bus *bus = ch->bus;
+	struct aqb_msg_view v;
+	char id[AQB_MSG_ID_MAX + 1];
+
+	ch->message_count++;
+	ch->last_activity = bus->wall;
+	if (!telemetry_wanted() || bus->sampled++ % bus->conf.sample != 0) {
+		return;
+	}
+	msg_view(msg, &v);
+	if (v.id.len >= sizeof id) {
+		v.id.len = sizeof id - 1;
+	}
+	memcpy(id, v.id.data, v.id.len);
+	id[v.id.len] = '\0';
+	telemetry_emit("message_published", AQB_DEBUG,
+	    &(struct telemetry_fields){
+		.client_id = client == NULL ? NULL : client->id,
+		.room = ch->room->name,
+		.channel = ch->name,
+		.message_id = id,
+	    });
+}
+
+/* The sender does not hear itself, unless it joined with echo. */
+static const struct client *
+not_to(const struct client *client, const struct channel *ch)
+{
+	const struct member *m;
+
+	if (client == NULL) {
+		return NULL;
+	}
+	m = member_find(client, ch);
+	return m != NULL && m->echo ? NULL : client;
+}
+
+/* Stamp and deliver a message whose position is known. */
+static void
+deliver(struct channel *ch, struct aqb_msg *msg, const struct client *client,
+    const struct aqb_position *pos, uint64_t received_us)
+{
+	msg_stamp(msg, pos);
+	count(ch, msg, client);
+	router_deliver(ch, msg, not_to(client, ch), received_us);
+}
+
+static void
+publish_free(struct publish **pubp)
+{
+	struct publish *pub;
+
+	OBJ_TAKE(pub, pubp, PUBLISH_MAGIC);
+	if (pub->client != NULL) {
+		LIST_REMOVE(pub, client_link);
+	}
+	if (pub->channel != NULL) {
+		TAILQ_REMOVE(&pub->channel->pending, pub, link);
+	}
+	while (!LIST_EMPTY(&pub->repeats)) {
+		struct repeat *r = LIST_FIRST(&pub->repeats);
+
+		LIST_REMOVE(r, link);
+		free(r);
+	}
+	msg_unref(&pub->msg);
+	pub->magic = 0;
+	free(pub);
+}
+
+/* Tell the sender, and whoever repeated it meanwhile. */
+static void
+tell(struct publish *pub, const struct sighting *outcome)
+{
+	struct aqb_slice request_id = pub->id;
+	int asked = pub->ack ? 1 : 0;
+	struct repeat *r;
+
+	if (pub->client == NULL) {
+		return;
+	}
+	LIST_FOREACH (r, &pub->repeats, link) {
+		asked += r->ack ? 1 : 0;
+	}
+	if (pub->id_is_ours) {
+		request_id.len = 0;
+	}
+	if (pub->err != AQB_OK) {
+		tell_refusal(pub->client, request_id, pub->err);
+		return;
+	}
+	while (asked-- > 0) {
+		publish_ack(pub->client, request_id, pub->id, outcome);
+	}
+}
+
+/* One publish is decided and its turn has come. */
+static void
+finish(struct publish *pub)
+{
+	struct sighting outcome = { .pos = pub->pos, .stored = pub->stored };
+
+	if (pub->err == AQB_OK && pub->channel != NULL && !pub->is_early) {
+		deliver(pub->channel, pub->msg, pub->client, &pub->pos,
+		    pub->received_us);
+	}
+	if (pub->seen != NULL) {
+		if (pub->err == AQB_OK) {
+			*pub->seen = outcome;
+		} else {
+			dedupe_drop(pub->bus->dedupe, &pub->seen);
+		}
+	}
+	tell(pub, &outcome);
+	publish_free(&pub);
+}
+
+/* The storage has answered. */
+static void
+on_stored(void *arg, enum aqb_err err, const struct aqb_answer *answer)
+{
+	struct publish *pub;
+	struct channel *ch;
+
+	OBJ_CAST(pub, arg, PUBLISH_MAGIC);
+	pub->decided = true;
+	pub->err = err;
+	if (err == AQB_OK) {
+		pub->pos = answer->pos;
+		pub->stored = (enum aqb_stored)answer->stored;
+	}
+	ch = pub->channel;
+	if (ch == NULL) {
+		finish(pub);
+		return;
+	}
+	while ((pub = TAILQ_FIRST(&ch->pending)) != NULL && pub->decided) {
+		finish(pub);
+	}
+}
+
+static struct publish *
+publish_new(struct client *client, struct channel *ch)
+{
+	struct publish *pub = try_new(sizeof *pub);
+
+	if (pub == NULL) {
+		return NULL;
+	}
+	pub->magic = PUBLISH_MAGIC;
+	pub->bus = ch->bus;
+	pub->client = client;
+	pub->channel = ch;
+	LIST_INIT(&pub->repeats);
+	if (client != NULL) {
+		LIST_INSERT_HEAD(&client->publishes, pub, client_link);
+	}
+	TAILQ_INSERT_TAIL(&ch->pending, pub, link);
+	return pub;
+}
+
+bool
+publish_is_repeated(struct client *client, const char *stream,
+    const struct envelope *env, struct sighting **newp)
+{
+	struct sighting *seen;
+	struct repeat *r;
+
+	*newp = NULL;
+	if (env->id.len == 0) {
+		return false;
+	}
+	seen =
+	    dedupe_look(client->bus->dedupe, client->id, stream, env->id, newp);
+	if (seen == NULL) {
+		return false;
+	}
+	metric_add(METRIC_DUPLICATES_TOTAL, 1);
+	if (seen->pending == NULL) {
+		if (env->ack && env->type != ENVELOPE_PRIVATE) {
+			publish_ack(client, env->id, env->id, seen);
+		} else if (env->ack) {
+			private_ack(client, env->id, env->id, seen->delivered,
+			    NULL);
+		}
+		return true;
+	}
+	r = try_new(sizeof *r);
+	if (r != NULL) {
+		r->ack = env->ack;
+		LIST_INSERT_HEAD(&seen->pending->repeats, r, link);
+	}
+	return true;
+}
+
+/* Write its envelope and give it to the storage.  Takes the message. */
+static void
+append(struct publish *pub, struct aqb_msg *msg, struct aqb_slice id,
+    const char *type, const char *from)
+{
+	struct channel *ch = pub->channel;
+	char made[BUS_ID_SIZE];
+	struct aqb_msg_view v;
+	int when;
+
+	if (id.len == 0) {
+		bus_make_id(ch->bus, made);
+		id = (struct aqb_slice){ made, strlen(made) };
+	}
+	msg_seal(msg,
+	    &(struct msg_fields){
+		.id = id,
+		.type = { type, strlen(type) },
+		.room = { ch->room->name, strlen(ch->room->name) },
+		.channel = { ch->name, strlen(ch->name) },
+		.from = { from, strlen(from) },
+		.timestamp = ch->bus->wall,
+	    });
+	msg_view(msg, &v);
+	pub->msg = msg;
+	pub->id = v.id;
+	if (pub->seen != NULL) {
+		pub->seen->pending = pub;
+	}
+	when = store_append(ch->bus->store, ch->stream, &ch->limits, pub->msg,
+	    &pub->pos, on_stored, pub);
+	if (when == AQB_PENDING) {
+		return;
+	}
+	if (when == AQB_EARLY) {
+		pub->is_early = true;
+		deliver(ch, pub->msg, pub->client, &pub->pos, pub->received_us);
+		return;
+	}
+	pub->decided = true;
+	pub->err = when < 0 ? (enum aqb_err)when : AQB_OK;
+	pub->stored = store_class(ch->bus->store, &ch->limits);
+	if (TAILQ_FIRST(&ch->pending) == pub) {
+		finish(pub);
+	} /* else it waits behind an older one */
+}
+
+void
+publish(struct client *client, struct channel *ch, const struct envelope *env,
+    struct aqb_msg **msgp, uint64_t received_us)
+{
+	struct sighting *seen;
+	struct publish *pub;
+
+	if (publish_is_repeated(client, ch->stream, env, &seen)) {
+		msg_unref(msgp);
+		return;
+	}
+	pub = publish_new(client, ch);
+	if (pub == NULL) {
+		dedupe_drop(ch->bus->dedupe, &seen);
+		tell_refusal(client, env->id, AQB_ENOMEM);
+		msg_unref(msgp);
+		return;
+	}
+	pub->seen = seen;
+	pub->ack = env->ack;
+	pub->received_us = received_us;
+	pub->id_is_ours = env->id.len == 0;
+	append(pub, *msgp, env->id, envelope_type_name(env->type), client->id);
+	*msgp = NULL;
+}
+
+void
+publish_own(struct channel *ch, struct aqb_msg **msgp)
+{
+	struct publish *pub = publish_new(NULL, ch);
+
+	if (pub == NULL) {
+		msg_unref(msgp);
+		return;
+	}
+	pub->id_is_ours = true;
+	append(pub, *msgp, (struct aqb_slice){ NULL, 0 }, "system", "arqonbus");
+	*msgp = NULL;
+}
+
+void
+router_client_gone(struct client *client)
+{
+	struct publish *pub;
+
+	while ((pub = LIST_FIRST(&client->publishes)) != NULL) {
+		LIST_REMOVE(pub, client_link);
+		pub->client = NULL;
+	}
+}
+
+void
+router_channel_gone(struct channel *ch)
+{
+	struct publish *pub;
+
+	while ((pub = TAILQ_FIRST(&ch->pending)) != NULL) {
+		TAILQ_REMOVE(&ch->pending, pub, link);
+		pub->channel = NULL;
+		if (pub->decided) {
+			finish(pub);
+		}
+	}
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BUS_PUBLISH_PRIV_H
+#define BUS_PUBLISH_PRIV_H
+
+#include "bus/publish.h"
+
+/* The same publish again while the first is not decided. */
+struct repeat {
+	bool ack;
+	LIST_ENTRY(repeat) link;
+};
+
+struct publish {
+	uint32_t magic;
+	bool ack;
+	bool id_is_ours; /* the client sent none */
+	bool is_early;   /* delivered before it was stored */
+	bool decided;
+	enum aqb_err err;
+	enum aqb_stored stored;
+	struct bus *bus;
+	struct client *client;   /* NULL once gone */
+	struct channel *channel; /* NULL once gone */
+	struct aqb_msg *msg;
+	struct aqb_slice id;   /* in the message */
+	struct sighting *seen; /* or NULL */
+	struct aqb_position pos;
+	uint64_t received_us;
+	LIST_HEAD(, repeat) repeats;
+	LIST_ENTRY(publish) client_link;
+	TAILQ_ENTRY(publish) link;
+};
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "base/mem.h"
+#include "base/obj.h"
+#include "base/rand.h"
+#include "bus/alias.h"
+#include "bus/profile.h"
+#include "loop/loop.h"
+
+#define SESSION_MAGIC 0x41f7c8d3u
+#define MAC_LEN 16           /* bytes of the MAC that are used */
+#define REMEMBERED_MAX 10000 /* clients that left */
+#define REMEMBERED_MS (3600 * 1000u)
+
+struct parted {
+	char id[CLIENT_ID_SIZE];
+	struct profile *profile;
+	enum client_type type;
+	uint64_t until; /* monotonic ms */
+	TAILQ_ENTRY(parted) link;
+	UT_hash_handle hh;
+};
+
+struct session {
+	uint32_t magic;
+	unsigned char key[32];
+	struct parted *by_id;
+	TAILQ_HEAD(, parted) by_age;
+	size_t count;
+};
+
+struct session *
+session_new(void)
+{
+	struct session *s = xnew(sizeof *s);
+
+	s->magic = SESSION_MAGIC;
+	rand_bytes(s->key, sizeof s->key);
+	TAILQ_INIT(&s->by_age);
+	return s;
+}
+
+static void
+forget(struct session *s, struct parted *p)
+{
+	HASH_DEL(s->by_id, p);
+	TAILQ_REMOVE(&s->by_age, p, link);
+	s->count--;
+	profile_free(&p->profile);
+	free(p);
+}
+
+void
+session_free(struct session **sessionp)
+{
+	struct session *s;
+
+	if (*sessionp == NULL) {
+		return;
+	}
+	OBJ_TAKE(s, sessionp, SESSION_MAGIC);
+	while (!TAILQ_EMPTY(&s->by_age)) {
+		forget(s, TAILQ_FIRST(&s->by_age));
+	}
+	OPENSSL_cleanse(s->key, sizeof s->key);
+	s->magic = 0;
+	free(s);
+}
+
+static void
+mac(const struct session *s, const char *id, size_t len,
+    char hex[2 * MAC_LEN + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char md[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+	const unsigned char *done;
+
+	done = HMAC(EVP_sha256(), s->key, sizeof s->key,
+	    (const unsigned char *)id, len, md, &n);
+	assert(done != NULL && n >= MAC_LEN);
+	for (size_t i = 0; i < MAC_LEN; i++) {
+		hex[2 * i] = digits[md[i] >> 4];
+		hex[2 * i + 1] = digits[md[i] & 15];
+	}
+	hex[2 * MAC_LEN] = '\0';
+}
+
+void
+session_token(const struct session *s, const char *id,
+    char token[SESSION_TOKEN_SIZE])
+{
+	size_t len = strlen(id);
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	memcpy(token, id, len);
+	token[len] = '.';
+	mac(s, id, len, token + len + 1);
+}
+
+bool
+session_check(const struct session *s, const char *token, size_t len,
+    char id[CLIENT_ID_SIZE])
+{
+	const char *dot = memchr(token, '.', len);
+	char hex[2 * MAC_LEN + 1];
+	size_t id_len;
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	if (dot == NULL) {
+		return false;
+	}
+	id_len = (size_t)(dot - token);
+	if (id_len == 0 || id_len >= CLIENT_ID_SIZE ||
+	    len - id_len - 1 != 2 * MAC_LEN) {
+		return false;
+	}
+	mac(s, token, id_len, hex);
+	if (CRYPTO_memcmp(hex, dot + 1, 2 * MAC_LEN) != 0) {
+		return false;
+	}
+	memcpy(id, token, id_len);
+	id[id_len] = '\0';
+	return true;
+}
+
+void
+session_remember(struct session *s, struct client *client)
+{
+	struct parted *p;
+	struct parted *old;
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	if (client->profile == NULL && client->type == CLIENT_UNKNOWN) {
+		return;
+	}
+	p = try_new(sizeof *p);
+	if (p == NULL) {
+		return;
+	}
+	memcpy(p->id, client->id, sizeof p->id);
+	HASH_FIND(hh, s->by_id, p->id, strlen(p->id), old);
+	if (old != NULL) {
+		forget(s, old);
+	}
+	HASH_ADD(hh, s->by_id, id, strlen(p->id), p);
+	if (!HASH_WAS_ADDED(p)) {
+		free(p);
+		return;
+	}
+	p->profile = client->profile;
+	p->type = client->type;
+	p->until = loop_now(client->bus->loop) + REMEMBERED_MS;
+	client->profile = NULL;
+	TAILQ_INSERT_TAIL(&s->by_age, p, link);
+	if (++s->count > REMEMBERED_MAX) {
+		forget(s, TAILQ_FIRST(&s->by_age));
+	}
+}
+
+/* An alias that somebody took meanwhile does not come back. */
+static void
+give_alias(struct client *client, struct profile *profile)
+{
+	if (profile != NULL && profile->alias != NULL &&
+	    alias_add(client, profile->alias) != AQB_CODE_OK) {
+		free(profile->alias);
+		profile->alias = NULL;
+	}
+}
+
+void
+session_recall(struct session *s, struct client *client)
+{
+	uint64_t now = loop_now(client->bus->loop);
+	struct parted *p;
+
+	OBJ_CHECK(s, SESSION_MAGIC);
+	while ((p = TAILQ_FIRST(&s->by_age)) != NULL && p->until <= now) {
+		forget(s, p);
+	}
+	HASH_FIND(hh, s->by_id, client->id, strlen(client->id), p);
+	if (p == NULL || client->profile != NULL) {
+		return;
+	}
+	give_alias(client, p->profile);
+	client->profile = p->profile;
+	p->profile = NULL;
+	client->type = p->type;
+	forget(s, p);
+}

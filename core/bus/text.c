@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus/text.h"
+
+#include "base/clock.h"
+#include "base/why.h"
+#include "bus/channel.h"
+
+void
+text_begin(struct buf *b, struct bus *bus, const char *type)
+{
+	char id[BUS_ID_SIZE];
+	char when[CLOCK_TEXT_SIZE];
+
+	bus_make_id(bus, id);
+	clock_format(bus->wall, when);
+	buf_puts(b, "{\"version\":\"1.0\",\"id\":\"");
+	buf_puts(b, id);
+	buf_puts(b, "\",\"type\":\"");
+	buf_puts(b, type);
+	buf_puts(b, "\",\"from\":\"arqonbus\",\"timestamp\":\"");
+	buf_puts(b, when);
+	buf_putc(b, '"');
+}
+
+void
+text_request_id(struct buf *b, struct aqb_slice id)
+{
+	if (id.len == 0) {
+		buf_puts(b, ",\"request_id\":null");
+		return;
+	}
+	buf_puts(b, ",\"request_id\":\"");
+	buf_add(b, id.data, id.len);
+	buf_putc(b, '"');
+}
+
+void
+text_error(struct buf *b, enum aqb_code code, const struct aqb_why *why)
+{
+	buf_puts(b, ",\"payload\":{\"code\":\"");
+	buf_puts(b, code_name(code));
+	buf_puts(b, "\",\"message\":");
+	buf_json_str(b, why == NULL ? code_name(code) : why->text);
+	if (why != NULL && why->field != NULL) {
+		buf_puts(b, ",\"field\":");
+		buf_json_str(b, why->field);
+	}
+	buf_putc(b, '}');
+}
+
+void
+text_address(struct buf *b, const struct channel *ch)
+{
+	buf_printf(b, ",\"room\":\"%s\",\"channel\":\"%s\"", ch->room->name,
+	    ch->name);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BUS_TEXT_H
+#define BUS_TEXT_H
+
+/* Envelopes of the broker's own: from "arqonbus", never stored. */
+
+#include "base/buf.h"
+#include "bus/bus_priv.h"
+
+/* `{"version":..,"id":..,"type":..,"from":"arqonbus","timestamp":..`, to be
+ * continued and closed by the caller. */
+void text_begin(struct buf *b, struct bus *bus, const char *type);
+
+/* `,"request_id":..`: the id as JSON text without quotes; null when empty. */
+void text_request_id(struct buf *b, struct aqb_slice id);
+
+/* `,"payload":{"code":..,"message":..,"field":..}` */
+void text_error(struct buf *b, enum aqb_code code, const struct aqb_why *why);
+
+/* `,"room":..,"channel":..` of a channel. */
+struct channel;
+void text_address(struct buf *b, const struct channel *ch);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "loop/loop.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "loop/timer.h"
+
+#define LOOP_MAGIC 0x1d0a77c4u
+#define TURN_ENDS 8
+
+struct post {
+	loop_post_f *fn;
+	void *arg;
+};
+
+struct turn_end {
+	loop_turn_end_f *fn;
+	void *arg;
+};
+
+struct loop {
+	uint32_t magic;
+	bool stopping;
+	bool busy; /* the last turn left work */
+	struct event_base *base;
+	struct wheel *wheel;
+	uint64_t now; /* 0: not asked for in this turn */
+
+	struct turn_end end[TURN_ENDS];
+	size_t ends;
+
+	/* Posts from any thread.  The eventfd is written once per batch. */
+	pthread_mutex_t lock;
+	struct post *post;
+	size_t posts;
+	size_t post_cap;
+	struct post *running; /* the batch being run, kept for reuse */
+	size_t running_cap;
+	int wake_fd;
+	struct event *wake;
+};
+
+static void
+run_posts(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *loop;
+	struct post *batch;
+	size_t n, cap;
+	uint64_t count;
+
+	(void)what;
+	OBJ_CAST(loop, arg, LOOP_MAGIC);
+	if (read(fd, &count, sizeof count) < 0) {
+		return; /* somebody was woken for nothing */
+	}
+	pthread_mutex_lock(&loop->lock);
+	batch = loop->post;
+	n = loop->posts;
+	cap = loop->post_cap;
+	loop->post = loop->running;
+	loop->post_cap = loop->running_cap;
+	loop->posts = 0;
+	loop->running = batch;
+	loop->running_cap = cap;
+	pthread_mutex_unlock(&loop->lock);
+
+	for (size_t i = 0; i < n; i++) {
+		batch[i].fn(batch[i].arg);
+	}
+}
+
+bool
+loop_post(struct loop *loop, loop_post_f *fn, void *arg)
+{
+	const uint64_t one = 1;
+	bool wake, ok;
+
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	pthread_mutex_lock(&loop->lock);
+	wake = loop->posts == 0;
+	ok = try_grow(&loop->post, &loop->post_cap, loop->posts + 1,
+	    sizeof *loop->post);
+	if (ok) {
+		loop->post[loop->posts++] = (struct post){ fn, arg };
+	}
+	pthread_mutex_unlock(&loop->lock);
+	if (ok && wake) {
+		/* An eventfd is full only after 2^64 - 2 of these. */
+		ssize_t n = write(loop->wake_fd, &one, sizeof one);
+
+		assert(n == sizeof one);
+	}
+	return ok;
+}
+
+struct loop *
+loop_new(void)
+{
+	struct loop *loop = xnew(sizeof *loop);
+	struct event_config *conf = event_config_new();
+
+	assert(conf != NULL);
+	loop->magic = LOOP_MAGIC;
+	/* One loop, one thread: libevent needs no locks. */
+	event_config_set_flag(conf, EVENT_BASE_FLAG_NOLOCK);
+	event_config_set_flag(conf, EVENT_BASE_FLAG_PRECISE_TIMER);
+	loop->base = event_base_new_with_config(conf);
+	event_config_free(conf);
+	assert(loop->base != NULL);
+
+	loop->wheel = wheel_new(loop);
+	pthread_mutex_init(&loop->lock, NULL);
+	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	assert(loop->wake_fd >= 0);
+	loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST,
+	    run_posts, loop);
+	assert(loop->wake != NULL && event_add(loop->wake, NULL) == 0);
+	return loop;
+}
+
+void
+loop_free(struct loop **loopp)
+{
+	struct loop *loop;
+
+	if (*loopp == NULL) {
+		return;
+	}
+	OBJ_TAKE(loop, loopp, LOOP_MAGIC);
+	wheel_free(&loop->wheel);
+	event_free(loop->wake);
+	close(loop->wake_fd);
+	event_base_free(loop->base);
+	pthread_mutex_destroy(&loop->lock);
+	free(loop->post);
+	free(loop->running);
+	loop->magic = 0;
+	free(loop);
+}
+
+struct event_base *
+loop_base(struct loop *loop)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	return loop->base;
+}
+
+struct wheel *
+loop_wheel(struct loop *loop)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	return loop->wheel;
+}
+
+uint64_t
+loop_now(struct loop *loop)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	if (loop->now == 0) {
+		}
+	return loop->now;
+}
+
+void
+loop_at_turn_end(struct loop *loop, loop_turn_end_f *fn, void *arg)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	assert(loop->ends < TURN_ENDS);
+	loop->end[loop->ends++] = (struct turn_end){ fn, arg };
+}
+
+void
+loop_turn(struct loop *loop, bool wait)
+{
+	int flags = EVLOOP_ONCE;
+
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	if (!wait || loop->busy) {
+		flags |= EVLOOP_NONBLOCK;
+	}
+	loop->now = 0; /* the wait may be long */
+	event_base_loop(loop->base, flags);
+	loop->busy = false;
+	for (size_t i = 0; i < loop->ends; i++) {
+		loop->busy |= loop->end[i].fn(loop->end[i].arg);
+	}
+}
+
+void
+loop_run(struct loop *loop)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	loop->stopping = false;
+	while (!loop->stopping) {
+		loop_turn(loop, true);
+	}
+}
+
+void
+loop_stop(struct loop *loop)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	loop->stopping = true;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LOOP_LOOP_H
+#define LOOP_LOOP_H
+
+/*
+ * One event loop, run in turns.  A turn waits for something to happen, runs
+ * the callbacks of what happened, and then the turn-end functions in the
+ * order in which they were added: that is where a turn's messages are routed
+ * and a turn's writes go out together.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct event_base;
+struct loop;
+struct wheel;
+
+struct loop *loop_new(void);
+void loop_free(struct loop **loopp);
+
+struct event_base *loop_base(struct loop *loop);
+
+/* Where the loop's timers live; see timer.h. */
+struct wheel *loop_wheel(struct loop *loop);
+
+/* Monotonic milliseconds, read once a turn when first asked for. */
+uint64_t loop_now(struct loop *loop);
+
+/* Run turns until loop_stop(). */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Run one turn; with `wait` it may wait for something to happen. */
+void loop_turn(struct loop *loop, bool wait);
+
+/* Run fn at the end of each turn.  It answers whether it left work that must
+ * not wait for an event: then the next turn begins at once. */
+typedef bool loop_turn_end_f(void *arg);
+void loop_at_turn_end(struct loop *loop, loop_turn_end_f *fn, void *arg);
+
+/* Run fn in a later turn of this loop.  From any thread; what is posted first
+ * runs first.  False when there is no memory. */
+typedef void loop_post_f(void *arg);
+bool loop_post(struct loop *loop, loop_post_f *fn, void *arg);
+
+#endif

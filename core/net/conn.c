@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "loop/loop.h"
+#include "net/inbox.h"
+#include "net/peers.h"
+#include "net/read.h"
+#include "net/worker.h"
+
+#define CONTROLS_BURST 40
+#define REASON_MAX 123 /* what a close frame has room for */
+
+static void on_timer(void *arg);
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn;
+
+	(void)fd;
+	(void)what;
+	OBJ_CAST(conn, arg, CONN_MAGIC);
+	read_socket(conn);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn;
+
+	(void)fd;
+	(void)what;
+	OBJ_CAST(conn, arg, CONN_MAGIC);
+	conn->blocked = false;
+	conn_flush(conn);
+}
+
+struct conn *
+conn_new(struct worker *w, int fd, struct peer *peer)
+{
+	struct conn *conn = try_new(sizeof *conn);
+	const int on = 1;
+
+	if (conn == NULL) {
+		close(fd);
+		return NULL;
+	}
+	conn->magic = CONN_MAGIC;
+	conn->port.port = &w->port;
+	conn->worker = w;
+	conn->fd = fd;
+	conn->state = CONN_HTTP;
+	conn->peer = peer;
+	conn->reader.max_message = w->conf.max_message;
+	conn->since = loop_now(w->loop);
+	conn->heard = conn->since;
+	conn->out.raw = true;
+	bucket_init(&conn->controls, CONTROLS_BURST, conn->since);
+	timer_init(&conn->timer, on_timer, conn);
+	event_assign(&conn->event, loop_base(w->loop), fd, EV_READ | EV_PERSIST,
+	    on_readable, conn);
+	/* Not every socket is TCP in a test; then it has nothing to delay. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	TAILQ_INSERT_TAIL(&w->handshakes, conn, link);
+	w->half_open++;
+	NET_COUNT(half_open, 1);
+	atomic_fetch_add(&w->port.connections, 1);
+	conn_read_on(conn);
+	conn_arm(conn);
+	return conn;
+}
+
+void
+conn_free(struct conn **connp)
+{
+	struct conn *conn;
+
+	OBJ_TAKE(conn, connp, CONN_MAGIC);
+	assert(conn->state == CONN_GONE);
+	TAILQ_REMOVE(&conn->worker->conns, conn, link);
+	conn->magic = 0;
+	free(conn);
+}
+
+void
+conn_read_on(struct conn *conn)
+{
+	if (!conn->reading && !conn->paused && conn->state != CONN_GONE) {
+		conn->reading = true;
+		event_add(&conn->event, NULL);
+	}
+}
+
+void
+conn_read_off(struct conn *conn)
+{
+	if (conn->reading) {
+		conn->reading = false;
+		event_del(&conn->event);
+	}
+}
+
+static void
+wait_writable(struct conn *conn)
+{
+	if (conn->write_event == NULL) {
+		conn->write_event = event_new(loop_base(conn->worker->loop),
+		    conn->fd, EV_WRITE, on_writable, conn);
+	}
+	if (conn->write_event == NULL ||
+	    event_add(conn->write_event, NULL) != 0) {
+		conn_gone(conn, 1011, "out of memory");
+	}
+}
+
+static void
+push_pong(struct conn *conn)
+{
+	uint8_t frame[2 + 125];
+	size_t head;
+	struct piece piece;
+
+	head = ws_head(frame, WS_PONG, conn->pong_len);
+	memcpy(frame + head, conn->pong, conn->pong_len);
+	piece = run_add(&conn->worker->solo, &conn->worker->pool, frame,
+	    head + conn->pong_len);
+	if (piece.chunk != NULL) {
+		outq_push(&conn->out, piece);
+	}
+	free(conn->pong);
+	conn->pong = NULL;
+}
+
+/* All that was queued is out. */
+static void
+after_flush(struct conn *conn)
+{
+	switch (conn->state) {
+	case CONN_HTTP:
+		if (conn->close_after) {
+			conn->state = CONN_ENDING;
+			conn->since = loop_now(conn->worker->loop);
+			shutdown(conn->fd, SHUT_WR);
+			conn_arm(conn);
+		}
+		break;
+	case CONN_CLOSING:
+		if (conn->peer_closed) {
+			conn_gone(conn, conn->close_code, conn->close_reason);
+		}
+		break;
+	case CONN_ENDING:
+		shutdown(conn->fd, SHUT_WR);
+		break;
+	default:
+		break;
+	}
+}
+
+void
+conn_flush(struct conn *conn)
+{
+	struct worker *w = conn->worker;
+	uint64_t wrote = 0;
+	enum outq_result result;
+
+	if (conn->pong != NULL && conn->state == CONN_OPEN) {
+		push_pong(conn);
+	}
+	result = outq_flush(&conn->out, conn->fd, &wrote);
+	NET_COUNT(bytes_out, wrote);
+	if (result == OUTQ_BROKEN) {
+		conn_gone(conn, 1006, "connection lost");
+		return;
+	}
+	if (conn->tell && conn->out.bytes < w->conf.outbox_limit / 2) {
+		conn->tell = false;
+		worker_up(conn, PORT_READY);
+	}
+	if (result == OUTQ_EMPTY) {
+		after_flush(conn);
+		return;
+	}
+	if (wrote > 0 || conn->progress == 0) {
+		conn->progress = loop_now(w->loop);
+	}
+	outq_compact(&conn->out, &w->pool);
+	conn->blocked = true;
+	conn_arm(conn);
+	wait_writable(conn);
+}
+
+static void
+make_dirty(struct conn *conn)
+{
+	if (!conn->dirty) {
+		conn->dirty = true;
+		worker_add(&conn->worker->dirty, conn);
+	}
+}
+
+void
+conn_push(struct conn *conn, struct piece piece, uint64_t limit)
+{
+	if (conn->slow) {
+		return;
+	}
+	if (conn->out.bytes + piece.len > limit ||
+	    !outq_push(&conn->out, piece)) {
+		conn->slow = true;
+		worker_add(&conn->worker->slow, conn);
+		return;
+	}
+	if (!conn->dirty) {
+		if (conn->out.bytes == piece.len) {
+			conn->progress = 0; /* it begins to wait now */
+		}
+		make_dirty(conn);
+	}
+}
+
+/* Queue our close frame, and be in no lane any more. */
+static void
+begin_close(struct conn *conn, uint16_t code, const char *reason)
+{
+	struct worker *w = conn->worker;
+	uint8_t frame[2 + 2 + REASON_MAX];
+	size_t len = strnlen(reason, REASON_MAX);
+	struct piece piece;
+	size_t head;
+
+	lane_leave_all(w, conn);
+	head = ws_head(frame, WS_CLOSE, 2 + len);
+	frame[head] = (uint8_t)(code >> 8);
+	frame[head + 1] = (uint8_t)code;
+	memcpy(frame + head + 2, reason, len);
+	piece = run_add(&w->solo, &w->pool, frame, head + 2 + len);
+	if (piece.chunk != NULL) {
+		outq_push(&conn->out, piece);
+	}
+	conn->state = CONN_CLOSING;
+	conn->since = loop_now(w->loop);
+	conn->close_code = code;
+	make_dirty(conn);
+	conn_arm(conn);
+	conn_read_on(conn);
+}
+
+void
+conn_close(struct conn *conn, uint16_t code, const char *reason)
+{
+	if (conn->state != CONN_OPEN) {
+		return;
+	}
+	if (conn->close_reason == NULL) {
+		conn->close_reason = "closed by the bus";
+	}
+	begin_close(conn, code, reason);
+}
+
+void
+conn_fail(struct conn *conn, uint16_t code, const char *reason)
+{
+	if (conn->state != CONN_OPEN) {
+		return;
+	}
+	NET_COUNT(protocol_errors, 1);
+	conn->close_reason = "protocol error";
+	begin_close(conn, code, reason);
+	/* Where its next frame would begin cannot be known any more. */
+	conn->state = CONN_ENDING;
+	inbox_free(&conn->in);
+}
+
+void
+conn_drop_slow(struct conn *conn, const char *fmt, ...)
+{
+	char reason[REASON_MAX + 1];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(reason, sizeof reason, fmt, ap);
+	va_end(ap);
+	NET_COUNT(slow_consumers, 1);
+	conn->slow = true;
+	conn->close_reason = "slow consumer";
+	outq_drop_unsent(&conn->out);
+	conn_close(conn, 4008, reason);
+}
+
+void
+conn_gone(struct conn *conn, uint16_t code, const char *reason)
+{
+	struct worker *w = conn->worker;
+
+	if (conn->state == CONN_GONE) {
+		return;
+	}
+	conn_read_off(conn);
+	conn->state = CONN_GONE;
+	timer_stop(&conn->timer);
+	if (conn->write_event != NULL) {
+		event_free(conn->write_event);
+		conn->write_event = NULL;
+	}
+	close(conn->fd);
+	conn->fd = -1;
+	lane_leave_all(w, conn);
+	outq_fini(&conn->out);
+	inbox_free(&conn->in);
+	free(conn->pong);
+	conn->pong = NULL;
+	peers_leave(&conn->peer);
+	if (conn->ready) {
+		worker_strike(&w->ready, conn);
+	}
+	atomic_fetch_sub(&w->port.connections, 1);
+	if (conn->opened) {
+		struct port_up *up = worker_up(conn, PORT_CLOSED);
+
+		up->close_code = code;
+		up->reason = reason == NULL ? "" : reason;
+		return;
+	}
+	conn_leave_handshake(conn);
+	NET_COUNT(handshakes_failed, 1);
+	worker_add(&w->dead, conn);
+}
+
+void
+conn_leave_handshake(struct conn *conn)
+{
+	struct worker *w = conn->worker;
+
+	TAILQ_REMOVE(&w->handshakes, conn, link);
+	TAILQ_INSERT_TAIL(&w->conns, conn, link);
+	w->half_open--;
+	NET_COUNT(half_open, -1);
+}
+
+static void
+send_ping(struct conn *conn)
+{
+	static const uint8_t frame[2] = { 0x80 | WS_PING, 0 };
+	struct worker *w = conn->worker;
+	struct piece piece = run_add(&w->solo, &w->pool, frame, sizeof frame);
+
+	conn->pinged = loop_now(w->loop);
+	NET_COUNT(pings_sent, 1);
+	if (piece.chunk != NULL && outq_push(&conn->out, piece)) {
+		make_dirty(conn);
+	}
+}
+
+/* When the nearest thing has to be looked at; UINT64_MAX: never. */
+static uint64_t
+nearest(const struct conn *conn)
+{
+	const struct net_conf *c = &conn->worker->conf;
+	uint64_t at = UINT64_MAX;
+
+#define SOONER(when)                    \
+	do {                            \
+		uint64_t t_ = (when);   \
+		at = t_ < at ? t_ : at; \
+	} while (0)
+
+	if (conn->state == CONN_HTTP) {
+		SOONER(conn->since + c->handshake_timeout);
+	}
+	if (conn->state == CONN_CLOSING || conn->state == CONN_ENDING) {
+		SOONER(conn->since + c->close_timeout);
+	}
+	if (conn->state != CONN_OPEN) {
+		return at;
+	}
+	if (conn->blocked && c->write_timeout > 0) {
+		SOONER(conn->progress + c->write_timeout);
+	}
+	if (conn->in != NULL && !conn->paused && !conn->ready) {
+		SOONER(conn->in->since + c->message_timeout);
+	}
+	if (conn->pinged != 0 && !conn->paused) {
+		SOONER(conn->pinged + c->ping_timeout);
+	} else if (c->ping_interval > 0 && !conn->paused) {
+		SOONER(conn->heard + c->ping_interval);
+	}
+#undef SOONER
+	return at;
+}
+
+void
+conn_arm(struct conn *conn)
+{
+	uint64_t now = loop_now(conn->worker->loop);
+	uint64_t at = nearest(conn);
+
+	if (at == UINT64_MAX) {
+		timer_stop(&conn->timer);
+		return;
+	}
+	timer_set(conn->worker->loop, &conn->timer, at > now ? at - now : 0);
+}
+
+static void
+time_out(struct conn *conn, uint64_t now)
+{
+	const struct net_conf *c = &conn->worker->conf;
+	char reason[REASON_MAX + 1];
+
+	if (conn->blocked && c->write_timeout > 0 &&
+	    now - conn->progress >= c->write_timeout) {
+		conn_drop_slow(conn, "slow consumer: no byte taken for %llu ms",
+		    (unsigned long long)c->write_timeout);
+		return;
+	}
+	if (conn->in != NULL && !conn->paused && !conn->ready &&
+	    now - conn->in->since >= c->message_timeout) {
+		NET_COUNT(timeouts, 1);
+		snprintf(reason, sizeof reason,
+		    "message not complete after %llu ms",
+		    (unsigned long long)c->message_timeout);
+		conn_fail(conn, 1008, reason);
+		return;
+	}
+	if (conn->paused) {
+		return;
+	}
+	if (conn->pinged != 0 && conn->heard > conn->pinged) {
+		conn->pinged = 0;
+	}
+	if (conn->pinged != 0 && now - conn->pinged >= c->ping_timeout) {
+		NET_COUNT(timeouts, 1);
+		snprintf(reason, sizeof reason, "nothing heard for %llu ms",
+		    (unsigned long long)(now - conn->heard));
+		conn->close_reason = "idle";
+		conn_close(conn, 1001, reason);
+		return;
+	}
+	if (conn->pinged == 0 && c->ping_interval > 0 &&
+	    now - conn->heard >= c->ping_interval) {
+		send_ping(conn);
+	}
+}
+
+static void
+on_timer(void *arg)
+{
+	struct conn *conn;
+	uint64_t now;
+	const struct net_conf *c;
+
+	OBJ_CAST(conn, arg, CONN_MAGIC);
+	c = &conn->worker->conf;
+	now = loop_now(conn->worker->loop);
+	switch (conn->state) {
+	case CONN_HTTP:
+		if (now - conn->since >= c->handshake_timeout) {
+			NET_COUNT(timeouts, 1);
+			conn_gone(conn, 1006, "handshake timeout");
+			return;
+		}
+		break;
+	case CONN_CLOSING:
+	case CONN_ENDING:
+		if (now - conn->since >= c->close_timeout) {
+			conn_gone(conn, conn->close_code, conn->close_reason);
+			return;
+		}
+		break;
+	case CONN_OPEN:
+		time_out(conn, now);
+		break;
+	case CONN_GONE:
+		return;
+	}
+	conn_arm(conn);
+}
+
+void
+conn_address(const struct conn *conn, char text[PORT_ADDRESS_SIZE],
+    bool *loopbackp)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof ss;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&ss;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&ss;
+	char ip[INET6_ADDRSTRLEN] = "";
+
+	*loopbackp = false;
+	if (getpeername(conn->fd, (struct sockaddr *)&ss, &len) == 0 &&
+	    ss.ss_family == AF_INET) {
+		inet_ntop(AF_INET, &in->sin_addr, ip, sizeof ip);
+		*loopbackp = ntohl(in->sin_addr.s_addr) >> 24 == 127;
+		snprintf(text, PORT_ADDRESS_SIZE, "%s:%u", ip,
+		    ntohs(in->sin_port));
+		return;
+	}
+	if (ss.ss_family == AF_INET6) {
+		inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof ip);
+		*loopbackp = IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+		snprintf(text, PORT_ADDRESS_SIZE, "[%s]:%u", ip,
+		    ntohs(in6->sin6_port));
+		return;
+	}
+	*loopbackp = ss.ss_family == AF_UNIX;
+	snprintf(text, PORT_ADDRESS_SIZE, "local");
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+/*
+ * One connection, from accept to close.  It belongs to its worker.  Small,
+ * for there may be very many that say nothing: whatever only some have is a
+ * separate allocation.
+ */
+
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "base/bucket.h"
+#include "bus/port.h"
+#include "loop/timer.h"
+#include "net/outq.h"
+#include "proto/ws.h"
+
+#define CONN_MAGIC 0x3fd2a86eu
+
+enum conn_state {
+	CONN_HTTP,    /* a request's head is awaited */
+	CONN_OPEN,    /* frames go both ways */
+	CONN_CLOSING, /* our close frame is queued; the peer's is awaited */
+	CONN_ENDING,  /* nothing more is read; what is queued goes out */
+	CONN_GONE,    /* no socket any more */
+};
+
+struct inbox;
+struct peer;
+struct worker;
+
+/* A lane that a connection is in, and where. */
+struct lane_ref {
+	uint32_t lane;
+	uint32_t index;
+};
+
+struct conn {
+	struct port_conn port; /* first: it is what the bus knows */
+	uint32_t magic;
+	int fd;
+	enum conn_state state;
+	bool opened : 1;  /* the bus was told */
+	bool dirty : 1;   /* on the worker's list of what to flush */
+	bool blocked : 1; /* the socket takes no more: wait for it */
+	bool paused : 1;
+	bool reading : 1;     /* the read event is added */
+	bool ready : 1;       /* on the worker's list: bytes are waiting */
+	bool slow : 1;        /* over its budget: dropped at the turn's end */
+	bool tell : 1;        /* the bus waits for PORT_READY */
+	bool peer_closed : 1; /* its close frame came */
+	bool close_after : 1; /* HTTP: close when the answer is out */
+	uint16_t close_code;  /* as PORT_CLOSED will say it */
+	uint16_t budget;      /* messages it may still send in this turn */
+	const char *close_reason;
+	struct worker *worker;
+	struct event event;        /* for reading */
+	struct event *write_event; /* made when first needed */
+	struct timer timer;        /* the nearest of its deadlines */
+	struct ws_reader reader;
+	struct inbox *in; /* what was read and not used, or NULL */
+	struct outq out;
+	struct lane_ref *lane;
+	uint16_t lane_count;
+	uint16_t lane_cap;
+	uint8_t pong_len;
+	uint8_t *pong;          /* the latest ping's payload, to be answered */
+	struct bucket controls; /* how many control frames it may send */
+	struct peer *peer;      /* counts connections of its address */
+	uint64_t mark;          /* of the last delivery that bears one */
+	uint64_t heard;         /* when bytes came, monotonic ms */
+	uint64_t since;         /* in the state: accepted, or closing, ms */
+	uint64_t pinged;        /* when; 0: no pong is awaited */
+	uint64_t progress;      /* when the blocked socket last took a byte */
+	TAILQ_ENTRY(conn) link;
+};
+
+/* Take an accepted socket over.  NULL without memory, the socket closed. */
+struct conn *conn_new(struct worker *w, int fd, struct peer *peer);
+
+/* Answer this status and go: over a limit. */
+void conn_refuse(struct conn *conn, int status, const char *reason);
+
+/* Queue a piece, and flush at the turn's end.  `limit`: how much may wait. */
+void conn_push(struct conn *conn, struct piece piece, uint64_t limit);
+
+/* Write what waits, as far as the socket takes it. */
+void conn_flush(struct conn *conn);
+
+/* Close with this code after what is queued.  The reason is copied. */
+void conn_close(struct conn *conn, uint16_t code, const char *reason);
+
+/* The peer broke the rules: say so, hear nothing more, and go. */
+void conn_fail(struct conn *conn, uint16_t code, const char *reason);
+
+/* The connection is over; nothing more is sent. */
+void conn_gone(struct conn *conn, uint16_t code, const char *reason);
+
+/* Drop it for its outbox. */
+void conn_drop_slow(struct conn *conn, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Read from the socket again, or stop. */
+void conn_read_on(struct conn *conn);
+void conn_read_off(struct conn *conn);
+
+/* Set the timer to the nearest deadline. */
+void conn_arm(struct conn *conn);
+
+/* It is no half-open handshake any more. */
+void conn_leave_handshake(struct conn *conn);
+
+void conn_free(struct conn **connp);
+
+/* "127.0.0.1:40000", "[::1]:40000"; *loopbackp: is it this machine? */
+void conn_address(const struct conn *conn, char text[PORT_ADDRESS_SIZE],
+    bool *loopbackp);
+
+#endif

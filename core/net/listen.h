@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_LISTEN_H
+#define NET_LISTEN_H
+
+/* The listening socket: who may come in, and what happens when the process
+ * runs out of descriptors. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <arqonbus/error.h>
+
+struct listener;
+struct loop;
+struct worker;
+
+/* Listen on host and port (0: a free one).  NULL, with the reason. */
+struct listener *listener_new(struct loop *loop, const char *host,
+    uint16_t port, struct worker *worker, struct aqb_why *why);
+void listener_free(struct listener **listenerp);
+
+uint16_t listener_port(const struct listener *l);
+
+/* While full, newcomers are answered 503. */
+void listener_set_full(struct listener *l, bool full);
+
+#endif

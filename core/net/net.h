@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+/* What all of net shares: settings, counters, and the pages it serves. */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arqonbus/abi.h>
+
+struct buf;
+
+/* Durations in milliseconds, sizes in bytes; 0 turns a limit off where that
+ * makes sense. */
+struct net_conf {
+	uint32_t max_message;
+	uint64_t outbox_limit;
+	uint64_t ping_interval;
+	uint64_t ping_timeout;
+	uint64_t handshake_timeout;
+	uint64_t close_timeout;
+	uint64_t message_timeout;
+	uint64_t write_timeout;
+	uint32_t max_connections;
+	uint32_t max_half_open;
+	uint32_t connections_per_address;
+	uint64_t accepts_per_second;
+	uint64_t accepts_burst;
+
+	/* What GET of a path answers: the HTTP status, 404 when there is no
+	 * such page.  From any worker. */
+	int (*page)(void *arg, struct aqb_slice path, bool loopback,
+	    const char *address, struct buf *body, const char **typep);
+	void *page_arg;
+};
+
+/* What has happened, of all workers together. */
+struct net_counters {
+	atomic_uint_fast64_t accepted;
+	atomic_uint_fast64_t accept_errors;
+	atomic_uint_fast64_t refused; /* over a limit, or short of memory */
+	atomic_uint_fast64_t handshakes_failed;
+	atomic_uint_fast64_t half_open; /* now */
+	atomic_uint_fast64_t bytes_in;
+	atomic_uint_fast64_t bytes_out;
+	atomic_uint_fast64_t messages_in;
+	atomic_uint_fast64_t pings_sent;
+	atomic_uint_fast64_t protocol_errors;
+	atomic_uint_fast64_t slow_consumers;
+	atomic_uint_fast64_t timeouts;
+	atomic_uint_fast64_t http_requests;
+};
+
+extern struct net_counters net_counters;
+
+#define NET_COUNT(what, n)                                                \
+	atomic_fetch_add_explicit(&net_counters.what, (uint_fast64_t)(n), \
+	    memory_order_relaxed)
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/outq.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "proto/ws.h"
+
+#define IOVECS 64
+#define KEEP_CAP 8
+
+static struct piece *
+pieces(struct outq *q)
+{
+	return q->piece != NULL ? q->piece : &q->one;
+}
+
+static struct piece *
+first(struct outq *q)
+{
+	return pieces(q) + q->head;
+}
+
+void
+outq_fini(struct outq *q)
+{
+	for (uint32_t i = 0; i < q->n; i++) {
+		chunk_unref(&first(q)[i].chunk);
+	}
+	free(q->piece);
+	memset(q, 0, sizeof *q);
+}
+
+/* Room for one more piece at the end. */
+static bool
+make_room(struct outq *q)
+{
+	uint32_t cap = q->piece != NULL ? q->cap : 1;
+	struct piece *p;
+
+	if (q->head + q->n < cap) {
+		return true;
+	}
+	if (q->head > q->n) {
+		memmove(pieces(q), first(q), q->n * sizeof *p);
+		q->head = 0;
+		return true;
+	}
+	p = realloc(q->piece, (size_t)cap * 2 * sizeof *p);
+	if (p == NULL) {
+		return false;
+	}
+	if (q->piece == NULL) {
+		p[0] = q->one;
+	}
+	q->piece = p;
+	q->cap = cap * 2;
+	return true;
+}
+
+bool
+outq_push(struct outq *q, struct piece piece)
+{
+	if (q->n > 0) {
+		struct piece *last = &first(q)[q->n - 1];
+
+		if (last->chunk == piece.chunk &&
+		    last->off + last->len == piece.off) {
+			last->len += piece.len;
+			q->bytes += piece.len;
+			return true;
+		}
+	} else {
+		q->head = 0;
+		q->border = piece.off;
+	}
+	if (!make_room(q)) {
+		return false;
+	}
+	piece.chunk->refs++;
+	first(q)[q->n++] = piece;
+	q->bytes += piece.len;
+	return true;
+}
+
+/* Find the border of the frame that the first unsent byte is in. */
+static void
+move_border(struct outq *q)
+{
+	const struct piece *p = first(q);
+
+	if (q->raw) {
+		q->border = p->off;
+	}
+	while (q->border < p->off) {
+		size_t len =
+		    ws_frame_len((const uint8_t *)p->chunk->data + q->border,
+			p->off + p->len - q->border);
+
+		if (q->border + len > p->off) {
+			break;
+		}
+		q->border += (uint32_t)len;
+	}
+}
+
+/* This many bytes are written. */
+static void
+advance(struct outq *q, size_t wrote)
+{
+	q->bytes -= wrote;
+	while (wrote > 0) {
+		struct piece *p = first(q);
+
+		if (wrote < p->len) {
+			p->off += (uint32_t)wrote;
+			p->len -= (uint32_t)wrote;
+			move_border(q);
+			return;
+		}
+		wrote -= p->len;
+		chunk_unref(&p->chunk);
+		q->head++;
+		q->n--;
+		if (q->n > 0) {
+			q->border = first(q)->off;
+		}
+	}
+}
+
+static ssize_t
+write_some(struct outq *q, int fd)
+{
+	const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+	const struct piece *p = first(q);
+	struct iovec iov[IOVECS];
+	struct msghdr msg = { .msg_iov = iov };
+
+	if (q->n == 1) {
+		return send(fd, p->chunk->data + p->off, p->len, flags);
+	}
+	while (msg.msg_iovlen < IOVECS && msg.msg_iovlen < q->n) {
+		iov[msg.msg_iovlen].iov_base = (char *)p->chunk->data + p->off;
+		iov[msg.msg_iovlen].iov_len = p->len;
+		msg.msg_iovlen++;
+		p++;
+	}
+	return sendmsg(fd, &msg, flags);
+}
+
+enum outq_result
+outq_flush(struct outq *q, int fd, uint64_t *wrotep)
+{
+	while (q->n > 0) {
+		uint64_t before = q->bytes;
+		bool all = q->n <= IOVECS;
+		ssize_t n = write_some(q, fd);
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n < 0) {
+			return errno == EAGAIN || errno == EWOULDBLOCK ||
+				errno == ENOBUFS || errno == ENOMEM
+			    ? OUTQ_BLOCKED
+			    : OUTQ_BROKEN;
+		}
+		*wrotep += (uint64_t)n;
+		advance(q, (size_t)n);
+		if (all && (uint64_t)n < before) {
+			return OUTQ_BLOCKED; /* another try would say so */
+		}
+	}
+	if (q->cap > KEEP_CAP) {
+		free(q->piece);
+		q->piece = NULL;
+		q->cap = 0;
+	}
+	q->head = 0;
+	return OUTQ_EMPTY;
+}
+
+void
+outq_drop_unsent(struct outq *q)
+{
+	struct piece *p = first(q);
+	size_t keep = 0;
+
+	if (q->n == 0) {
+		return;
+	}
+	if (q->border < p->off) {
+		keep = q->border +
+		    ws_frame_len((const uint8_t *)p->chunk->data + q->border,
+			p->off + p->len - q->border) -
+		    p->off;
+	}
+	for (uint32_t i = keep > 0 ? 1 : 0; i < q->n; i++) {
+		chunk_unref(&p[i].chunk);
+	}
+	q->n = keep > 0 ? 1 : 0;
+	q->bytes = keep;
+	if (keep > 0) {
+		p->len = (uint32_t)keep;
+	}
+}
+
+void
+outq_compact(struct outq *q, struct pool *pool)
+{
+	struct piece *p = first(q);
+	uint64_t kept_alive = 0;
+	size_t begun;
+	struct chunk *c;
+
+	for (uint32_t i = 0; i < q->n; i++) {
+		if (i == 0 || p[i].chunk != p[i - 1].chunk) {
+			kept_alive += p[i].chunk->cap;
+		}
+	}
+	begun = q->n == 0 ? 0 : p->off - q->border;
+	if (kept_alive < 4 * (q->bytes + begun) || kept_alive < 16384) {
+		return;
+	}
+	/* The frame that has begun to be sent comes whole, so that its border
+	 * can still be found. */
+	c = chunk_new(pool, begun + q->bytes);
+	if (c == NULL) {
+		return;
+	}
+	memcpy(c->own, p->chunk->data + q->border, begun);
+	c->len = (uint32_t)begun;
+	for (uint32_t i = 0; i < q->n; i++) {
+		memcpy(c->own + c->len, p[i].chunk->data + p[i].off, p[i].len);
+		c->len += p[i].len;
+		chunk_unref(&p[i].chunk);
+	}
+	q->n = 1;
+	q->border = 0;
+	p[0] = (struct piece){ c, (uint32_t)begun, c->len - (uint32_t)begun };
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_OUTQ_H
+#define NET_OUTQ_H
+
+/*
+ * An outbox: the frames that wait for one socket, as pieces of shared chunks.
+ * Pushing to it costs a comparison and an addition while the pieces are
+ * contiguous, which within a turn they nearly always are.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/run.h"
+
+/* Zeroed is empty. */
+struct outq {
+	struct piece *piece; /* NULL: `one` is all there is room for */
+	struct piece one;
+	uint32_t head;
+	uint32_t n; /* pieces waiting, from head on */
+	uint32_t cap;
+	bool raw;        /* what waits is HTTP, not frames: it has no borders */
+	uint32_t border; /* offset in the first piece's chunk at which the
+			  * frame begins that is being sent */
+	uint64_t bytes;
+};
+
+enum outq_result {
+	OUTQ_EMPTY,   /* all is written */
+	OUTQ_BLOCKED, /* the socket takes no more now */
+	OUTQ_BROKEN,  /* the connection is lost; errno says how */
+};
+
+void outq_fini(struct outq *q);
+
+/* Put a piece at the end; takes a reference of its own.  False without
+ * memory, with nothing changed. */
+bool outq_push(struct outq *q, struct piece piece);
+
+/* Write what the socket takes; *wrotep counts it. */
+enum outq_result outq_flush(struct outq *q, int fd, uint64_t *wrotep);
+
+/* Drop every whole frame that has not begun to be sent. */
+void outq_drop_unsent(struct outq *q);
+
+/* Copy what waits into a chunk of its own if it keeps alive more than four
+ * times its size. */
+void outq_compact(struct outq *q, struct pool *pool);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/run.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/msg.h"
+
+#define CHUNK_CAP (64u * 1024u)
+#define POOL_MAX 64 /* free chunks kept: 4 MiB */
+
+static void
+count(struct pool *pool, int64_t bytes)
+{
+	atomic_fetch_add_explicit(pool->bytes, (uint_fast64_t)bytes,
+	    memory_order_relaxed);
+}
+
+struct chunk *
+chunk_new(struct pool *pool, size_t cap)
+{
+	struct chunk *c = NULL;
+
+	if (cap > UINT32_MAX) {
+		return NULL;
+	}
+	if (cap == CHUNK_CAP && pool->free != NULL) {
+		c = pool->free;
+		pool->free = c->next;
+		pool->free_count--;
+	} else {
+		c = malloc(sizeof *c + cap);
+		if (c == NULL) {
+			return NULL;
+		}
+	}
+	c->refs = 1;
+	c->len = 0;
+	c->cap = (uint32_t)cap;
+	c->pool = pool;
+	c->next = NULL;
+	c->msg = NULL;
+	c->data = c->own;
+	count(pool, c->cap);
+	return c;
+}
+
+struct chunk *
+chunk_of_msg(struct pool *pool, struct aqb_msg *msg)
+{
+	struct aqb_slice frame = msg_frame(msg);
+	struct chunk *c = chunk_new(pool, 0);
+
+	if (c == NULL) {
+		return NULL;
+	}
+	c->msg = msg_ref(msg);
+	c->data = frame.data;
+	c->len = c->cap = (uint32_t)frame.len;
+	count(pool, c->cap);
+	return c;
+}
+
+void
+chunk_unref(struct chunk **chunkp)
+{
+	struct chunk *c = *chunkp;
+	struct pool *pool;
+
+	*chunkp = NULL;
+	if (c == NULL) {
+		return;
+	}
+	assert(c->refs > 0);
+	if (--c->refs > 0) {
+		return;
+	}
+	pool = c->pool;
+	count(pool, -(int64_t)c->cap);
+	if (c->msg == NULL && c->cap == CHUNK_CAP &&
+	    pool->free_count < POOL_MAX) {
+		c->next = pool->free;
+		pool->free = c;
+		pool->free_count++;
+		return;
+	}
+	msg_unref(&c->msg);
+	free(c);
+}
+
+void
+pool_fini(struct pool *pool)
+{
+	while (pool->free != NULL) {
+		struct chunk *c = pool->free;
+
+		pool->free = c->next;
+		free(c);
+	}
+	pool->free_count = 0;
+}
+
+struct piece
+run_add(struct run *run, struct pool *pool, const void *data, size_t len)
+{
+	const struct piece nothing = { NULL, 0, 0 };
+	struct chunk *c = run->chunk;
+	struct piece piece;
+
+	if (c == NULL || len > c->cap - c->len) {
+		size_t cap = len > CHUNK_CAP ? len : CHUNK_CAP;
+
+		chunk_unref(&run->chunk);
+		c = run->chunk = chunk_new(pool, cap);
+		if (c == NULL) {
+			return nothing;
+		}
+	}
+	piece = (struct piece){ c, c->len, (uint32_t)len };
+	memcpy(c->own + c->len, data, len);
+	c->len += (uint32_t)len;
+	return piece;
+}
+
+void
+run_rewind(struct run *run)
+{
+	if (run->chunk == NULL) {
+		return;
+	}
+	if (run->chunk->refs > 1 || run->chunk->cap != CHUNK_CAP) {
+		/* Somebody is slow: leave it to them. */
+		chunk_unref(&run->chunk);
+		return;
+	}
+	run->chunk->len = 0;
+}
+
+void
+run_fini(struct run *run)
+{
+	chunk_unref(&run->chunk);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NET_WORKER_H
+#define NET_WORKER_H
+
+/*
+ * One I/O worker: a loop's connections, their lanes, and what a turn has
+ * gathered to be written.  It meets the bus only in its port's mailboxes.
+ */
+
+#include "base/hist.h"
+#include "net/conn.h"
+#include "net/net.h"
+
+struct loop;
+
+#define WORKER_MAGIC 0xb5470e9cu
+#define WORKER_BUFFER (256u * 1024u) /* what one read takes */
+#define UP_MAX 4096                  /* requests that may wait for the bus */
+#define TURN_MESSAGES 64             /* of one connection in a turn */
+
+/* Connections that hear the same. */
+struct lane {
+	struct conn **conn;
+	uint32_t n;
+	uint32_t cap;
+};
+
+/* A growing list of connections. */
+struct conn_vector {
+	struct conn **conn;
+	size_t n;
+	size_t cap;
+};
+
+struct worker {
+	uint32_t magic;
+	struct loop *loop;
+	struct net_conf conf;
+	struct port port;
+	struct hist routing;
+	TAILQ_HEAD(, conn) conns; /* oldest first */
+	TAILQ_HEAD(, conn) handshakes;
+	size_t half_open;
+
+	struct lane *lane;
+	size_t lane_cap;
+
+	struct pool pool;
+	struct run shared; /* deliveries */
+	struct run solo;   /* what goes to one connection only */
+
+	struct conn_vector dirty; /* to be flushed */
+	struct conn_vector ready; /* with bytes that wait for another turn */
+	struct conn_vector slow;  /* over their budget */
+	struct conn_vector dead;  /* gone, and unknown to the bus */
+
+	/* When each message delivered in this turn was received. */
+	uint64_t *received;
+	size_t received_n;
+	size_t received_cap;
+
+	uint8_t buffer[WORKER_BUFFER];
+};
+
+struct worker *worker_new(struct loop *loop, const struct net_conf *conf);
+
+/* All connections must be gone, or the bus too: they are closed hard. */
+void worker_free(struct worker **workerp);
+
+/* Do what the bus has posted and write what that made; a loop_turn_end_f. */
+bool worker_turn_end(void *worker);
+
+/* Drop every connection that the bus does not know. */
+void worker_drop_strangers(struct worker *w);
+
+/* For conn's files. */
+void worker_add(struct conn_vector *v, struct conn *conn);
+void worker_strike(struct conn_vector *v, const struct conn *conn);
+void lane_join(struct worker *w, struct conn *conn, uint32_t lane);
+void lane_leave(struct worker *w, struct conn *conn, uint32_t lane);
+void lane_leave_all(struct worker *w, struct conn *conn);
+struct port_up *worker_up(struct conn *conn, enum port_up_kind kind);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PROTO_ENVELOPE_H
+#define PROTO_ENVELOPE_H
+
+/*
+ * One envelope from a client, taken apart: arqonbus-protocol(7), "ENVELOPE".
+ * Everything a client may say is checked here, once, on the thread that read
+ * it; who may say it, and what becomes of it, the bus decides.
+ */
+
+#include <arqonbus/abi.h>
+#include <arqonbus/error.h>
+
+#include "proto/address.h"
+#include "proto/json.h"
+
+struct aqb_msg;
+
+enum envelope_type {
+	ENVELOPE_EVENT,
+	ENVELOPE_MESSAGE,
+	ENVELOPE_PRIVATE,
+	ENVELOPE_COMMAND,
+	ENVELOPE_SYSTEM,
+	ENVELOPE_TELEMETRY,
+	ENVELOPE_PING,
+};
+
+struct envelope {
+	enum envelope_type type;
+	bool ack;
+	bool everybody;         /* system with room "*" */
+	struct address address; /* of all but commands, which check their own */
+	char command[AQB_NAME_MAX + 1]; /* of commands */
+
+	/* Slices of the text (of the message, after envelope_keep). */
+	struct aqb_slice text;    /* all of it: of commands only */
+	struct aqb_slice id;      /* between its quotes; empty: not given */
+	struct aqb_slice args;    /* of commands: a JSON object, or empty */
+	struct aqb_slice payload; /* a JSON value, or empty */
+	struct aqb_slice metadata;
+	struct json_value to; /* a string or an array of strings; len 0: none */
+};
+
+/* The name of a type on the wire. */
+const char *envelope_type_name(enum envelope_type type);
+
+/*
+ * Check and take apart a text.  On a refusal *envp holds the id if that could
+ * be read.  The slices borrow the text.
+ */
+enum aqb_code envelope_decode(const char *text, size_t len,
+    struct envelope *envp, struct aqb_why *why);
+
+/*
+ * Move what the slices point at into a message that can outlive the text:
+ * payload and metadata to where they will be sent from.  NULL when there is
+ * no memory.
+ */
+struct aqb_msg *envelope_keep(struct envelope *env);
+
+#endif

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/http.h"
+
+#include <string.h>
+#include <strings.h>
+
+static int
+refuse_with(int status, const char *reason, const char **reasonp)
+{
+	*reasonp = reason;
+	return -status;
+}
+
+/* The characters of a token (RFC 9110, 5.6.2). */
+static bool
+is_token_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9') ||
+	    (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool
+is_token(struct aqb_slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (!is_token_char(text.data[i])) {
+			return false;
+		}
+	}
+	return text.len > 0;
+}
+
+static struct aqb_slice
+trim(struct aqb_slice text)
+{
+	while (text.len > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+		text.data++;
+		text.len--;
+	}
+	while (text.len > 0 &&
+	    (text.data[text.len - 1] == ' ' ||
+		text.data[text.len - 1] == '\t')) {
+		text.len--;
+	}
+	return text;
+}
+
+static bool
+is(struct aqb_slice text, const char *want)
+{
+	return text.len == strlen(want) &&
+	    strncasecmp(text.data, want, text.len) == 0;
+}
+
+/* One line off the bytes, without its CR LF.  1: there is one; 0: not yet;
+ * negative: what to answer. */
+static int
+next_line(const char *data, size_t len, size_t *atp, struct aqb_slice *linep,
+    const char **reasonp)
+{
+	const char *start = data + *atp;
+	const char *end = data + len;
+
+	for (const char *p = start; p < end; p++) {
+		if (p - start > HTTP_LINE_MAX) {
+			break;
+		}
+		if (*p == '\0' || *p == '\n') {
+			return refuse_with(400,
+			    *p == '\0' ? "a NUL in the head"
+				       : "a bare LF in the head",
+			    reasonp);
+		}
+		if (*p != '\r') {
+			continue;
+		}
+		if (p + 1 == end) {
+			return 0;
+		}
+		if (p[1] != '\n') {
+			return refuse_with(400, "a bare CR in the head",
+			    reasonp);
+		}
+		*linep = (struct aqb_slice){ start, (size_t)(p - start) };
+		*atp = (size_t)(p + 2 - data);
+		return 1;
+	}
+	if (end - start > HTTP_LINE_MAX) {
+		return refuse_with(431, "a line is longer than 4096 bytes",
+		    reasonp);
+	}
+	return 0;
+}
+
+static int
+read_version(struct aqb_slice text, struct http_request *req,
+    const char **reasonp)
+{
+	if (text.len != 8 || memcmp(text.data, "HTTP/", 5) != 0 ||
+	    text.data[6] != '.') {
+		return refuse_with(400, "not an HTTP request", reasonp);
+	}
+	if (text.data[5] != '1' ||
+	    (text.data[7] != '0' && text.data[7] != '1')) {
+		return refuse_with(505, "only HTTP/1.1 is spoken here",
+		    reasonp);
+	}
+	req->minor = text.data[7] - '0';
+	return 0;
+}
+
+static int
+read_request_line(struct aqb_slice line, struct http_request *req,
+    const char **reasonp)
+{
+	const char *end = line.data + line.len;
+	const char *sp1 = memchr(line.data, ' ', line.len);
+	const char *sp2, *mark;
+	struct aqb_slice target;
+
+	if (sp1 == NULL ||
+	    (sp2 = memchr(sp1 + 1, ' ', (size_t)(end - sp1 - 1))) == NULL) {
+		return refuse_with(400, "not an HTTP request", reasonp);
+	}
+	req->method =
+	    (struct aqb_slice){ line.data, (size_t)(sp1 - line.data) };
+	target = (struct aqb_slice){ sp1 + 1, (size_t)(sp2 - sp1 - 1) };
+	if (!is_token(req->method) || target.len == 0) {
+		return refuse_with(400, "not an HTTP request", reasonp);
+	}
+	for (size_t i = 0; i < target.len; i++) {
+		unsigned char c = (unsigned char)target.data[i];
+
+		if (c <= ' ' || c == 0x7f) {
+			return refuse_with(400,
+			    "a control character in the target", reasonp);
+		}
+	}
+	mark = memchr(target.data, '?', target.len);
+	req->path = target;
+	if (mark != NULL) {
+		req->path.len = (size_t)(mark - target.data);
+		req->query.data = mark + 1;
+		req->query.len = target.len - req->path.len - 1;
+	}
+	return read_version((struct aqb_slice){ sp2 + 1,
+				(size_t)(end - sp2 - 1) },
+	    req, reasonp);
+}
+
+/* Where the value of a header goes that we look at; those that must come only
+ * once are marked. */
+static struct aqb_slice *
+place_of(struct http_request *req, struct aqb_slice name, bool *oncep)
+{
+	const struct {
+		const char *name;
+		struct aqb_slice *place;
+		bool once;
+	} known[] = {
+		{ "host", &req->host, true },
+		{ "origin", &req->origin, true },
+		{ "connection", &req->connection, false },
+		{ "upgrade", &req->upgrade, false },
+		{ "sec-websocket-key", &req->key, true },
+		{ "sec-websocket-version", &req->ws_version, true },
+		{ "sec-websocket-protocol", &req->protocol, false },
+		{ "authorization", &req->authorization, true },
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+		if (is(name, known[i].name)) {
+			*oncep = known[i].once;
+			return known[i].place;
+		}
+	}
+	return NULL;
+}
+
+static int
+read_body_header(struct aqb_slice name, struct aqb_slice value,
+    struct http_request *req, const char **reasonp)
+{
+	if (is(name, "transfer-encoding")) {
+		req->has_body = true;
+		req->has_length = true;
+		return 0;
+	}
+	if (!is(name, "content-length")) {
+		return 0;
+	}
+	if (req->has_length || value.len == 0 || value.len > 10) {
+		return refuse_with(400, "Content-Length is wrong, or twice",
+		    reasonp);
+	}
+	req->has_length = true;
+	for (size_t i = 0; i < value.len; i++) {
+		if (value.data[i] < '0' || value.data[i] > '9') {
+			return refuse_with(400, "Content-Length is no number",
+			    reasonp);
+		}
+		req->has_body |= value.data[i] != '0';
+	}
+	return 0;
+}
+
+static int
+read_header(struct aqb_slice line, struct http_request *req,
+    const char **reasonp)
+{
+	const char *colon = memchr(line.data, ':', line.len);
+	struct aqb_slice name, value, *place;
+	bool once = false;
+
+	if (line.data[0] == ' ' || line.data[0] == '\t') {
+		return refuse_with(400, "a folded header", reasonp);
+	}
+	if (colon == NULL) {
+		return refuse_with(400, "a header without a colon", reasonp);
+	}
+	name = (struct aqb_slice){ line.data, (size_t)(colon - line.data) };
+	if (!is_token(name)) {
+		return refuse_with(400, "a header name is not a token",
+		    reasonp);
+	}
+	value = trim((struct aqb_slice){ colon + 1, line.len - name.len - 1 });
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.data[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f) {
+			return refuse_with(400,
+			    "a control character in a header", reasonp);
+		}
+	}
+	if (is(name, "upgrade") ||
+	    (name.len > 14 &&
+		strncasecmp(name.data, "sec-websocket-", 14) == 0)) {
+		req->wants_upgrade = true;
+	}
+	place = place_of(req, name, &once);
+	if (place == NULL) {
+		return read_body_header(name, value, req, reasonp);
+	}
+	if (place->data != NULL && once) {
+		return refuse_with(400,
+		    "a header that must come once came twice", reasonp);
+	}
+	if (place->data == NULL) {
+		*place = value;
+	}
+	return 0;
+}
+
+static int
+read_headers(const char *data, size_t len, size_t at, struct http_request *req,
+    const char **reasonp)
+{
+	for (int n = 0;; n++) {
+		struct aqb_slice line;
+		int got = next_line(data, len, &at, &line, reasonp);
+
+		if (got <= 0) {
+			return got;
+		}
+		if (line.len == 0) {
+			break;
+		}
+		if (n == HTTP_HEADERS_MAX) {
+			return refuse_with(431, "more than 64 headers",
+			    reasonp);
+		}
+		got = read_header(line, req, reasonp);
+		if (got < 0) {
+			return got;
+		}
+	}
+	if (req->minor == 1 && req->host.data == NULL) {
+		return refuse_with(400, "no Host header", reasonp);
+	}
+	return (int)at;
+}
+
+int
+http_read(const char *data, size_t len, struct http_request *reqp,
+    const char **reasonp)
+{
+	size_t at = 0;
+	struct aqb_slice line;
+	bool whole = len <= HTTP_HEAD_MAX;
+	int got;
+
+	*reqp = (struct http_request){ 0 };
+	*reasonp = "";
+	if (!whole) {
+		len = HTTP_HEAD_MAX;
+	}
+	got = next_line(data, len, &at, &line, reasonp);
+	if (got > 0) {
+		got = read_request_line(line, reqp, reasonp);
+		if (got == 0) {
+			got = read_headers(data, len, at, reqp, reasonp);
+		}
+	}
+	if (got == 0 && len == HTTP_HEAD_MAX) {
+		return refuse_with(431, "the head is longer than 8192 bytes",
+		    reasonp);
+	}
+	return got;
+}
+
+bool
+http_has_token(struct aqb_slice list, const char *token)
+{
+	const char *end = list.data + list.len;
+	const char *p = list.data;
+
+	while (p != NULL && p <= end && list.len > 0) {
+		const char *comma = memchr(p, ',', (size_t)(end - p));
+		const char *stop = comma == NULL ? end : comma;
+
+		if (is(trim((struct aqb_slice){ p, (size_t)(stop - p) }),
+			token)) {
+			return true;
+		}
+		p = comma == NULL ? NULL : comma + 1;
+	}
+	return false;
+}
+
+bool
+http_keeps_alive(const struct http_request *req)
+{
+	if (req->minor == 0) {
+		return http_has_token(req->connection, "keep-alive");
+	}
+	return !http_has_token(req->connection, "close");
+}
+
+/* 16 bytes in base64: 22 characters, of which the last carries 4 bits that
+ * must be 0, and two pads. */
+static bool
+is_key(struct aqb_slice key)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	if (key.len != WS_KEY_LEN || key.data[22] != '=' ||
+	    key.data[23] != '=') {
+		return false;
+	}
+	for (size_t i = 0; i < 22; i++) {
+		if (key.data[i] == '\0' ||
+		    strchr(digits, key.data[i]) == NULL) {
+			return false;
+		}
+	}
+	return strchr("AQgw", key.data[21]) != NULL;
+}
+
+static int
+answer(int status, const char *reason, const char **reasonp)
+{
+	*reasonp = reason;
+	return status;
+}
+
+int
+http_upgrade(const struct http_request *req, char accept[WS_ACCEPT_SIZE],
+    const char **reasonp)
+{
+	if (!is(req->method, "GET")) {
+		return answer(405, "an upgrade is a GET", reasonp);
+	}
+	if (req->minor != 1) {
+		return answer(505, "an upgrade needs HTTP/1.1", reasonp);
+	}
+	if (req->has_length) {
+		return answer(400, "an upgrade has no body", reasonp);
+	}
+	if (!http_has_token(req->upgrade, "websocket") ||
+	    !http_has_token(req->connection, "upgrade")) {
+		return answer(426, "only WebSocket is served here", reasonp);
+	}
+	if (!is(req->ws_version, "13")) {
+		return answer(426, "Sec-WebSocket-Version must be 13", reasonp);
+	}
+	if (!is_key(req->key)) {
+		return answer(400,
+		    "Sec-WebSocket-Key must be 16 bytes in base64", reasonp);
+	}
+	ws_accept(req->key.data, accept);
+	return 101;
+}
+
+static int
+hex(char c)
+{
+	if (c >= '0' && c <= '9') {
+		return c - '0';
+	}
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool
+percent_decode(struct aqb_slice text, char *out, size_t size, size_t *lenp)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		int c = (unsigned char)text.data[i];
+
+		if (c == '+') {
+			c = ' ';
+		} else if (c == '%') {
+			if (text.len - i < 3 || hex(text.data[i + 1]) < 0 ||
+			    hex(text.data[i + 2]) < 0) {
+				return false;
+			}
+			c = hex(text.data[i + 1]) << 4 | hex(text.data[i + 2]);
+			i += 2;
+		}
+		if (c == 0 || n == size) {
+			return false;
+		}
+		out[n++] = (char)c;
+	}
+	*lenp = n;
+	return true;
+}
+
+bool
+http_param(struct aqb_slice query, const char *name, char *out, size_t size,
+    size_t *lenp)
+{
+	const char *p = query.data;
+	const char *end = query.data + query.len;
+	size_t name_len = strlen(name);
+
+	while (query.len > 0 && p < end) {
+		const char *stop = memchr(p, '&', (size_t)(end - p));
+
+		if (stop == NULL) {
+			stop = end;
+		}
+		if ((size_t)(stop - p) > name_len && p[name_len] == '=' &&
+		    memcmp(p, name, name_len) == 0) {
+			p += name_len + 1;
+			return percent_decode((struct aqb_slice){ p,
+						  (size_t)(stop - p) },
+			    out, size, lenp);
+		}
+		p = stop + 1;
+	}
+	return false;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/msg.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "proto/ws.h"
+
+#define MSG_MAGIC 0xc41e5a93u
+
+/* Everything in an envelope but the peer's own bytes: braces, keys, version,
+ * type, seq, epoch, timestamp. */
+#define FIXED_MAX 320
+#define METADATA_KEY ",\"metadata\":"
+
+/* A piece of the text, as an offset: the message has no pointers. */
+struct piece {
+	uint32_t at;
+	uint32_t len;
+};
+
+/*
+ * The text: [kept][head room][payload][,"metadata":metadata][}]
+ * Once sealed, `text` begins in the head room with `,"id":..`; once stamped
+ * it begins with `{"version":..` and `frame` with the frame's head before it.
+ */
+struct aqb_msg {
+	uint32_t magic;
+	atomic_uint refs;
+	uint32_t size; /* of the allocation */
+	uint32_t end;
+	uint32_t text;
+	uint32_t frame; /* 0 until stamped */
+	int64_t timestamp;
+	uint64_t seq;
+	struct piece id, type, room, channel, from, payload, metadata;
+	char data[];
+};
+
+static atomic_uint_fast64_t alive;
+
+uint64_t
+msg_alive(void)
+{
+	return atomic_load(&alive);
+}
+
+static struct aqb_msg *
+alloc(size_t len)
+{
+	size_t size = sizeof(struct aqb_msg) + len;
+	struct aqb_msg *msg;
+
+	if (size > UINT32_MAX) {
+		return NULL;
+	}
+	msg = malloc(size);
+	if (msg == NULL) {
+		return NULL;
+	}
+	memset(msg, 0, sizeof *msg);
+	msg->magic = MSG_MAGIC;
+	msg->size = (uint32_t)size;
+	atomic_init(&msg->refs, 1);
+	atomic_fetch_add_explicit(&alive, 1, memory_order_relaxed);
+	return msg;
+}
+
+static char *
+put(char *p, const void *data, size_t len)
+{
+	memcpy(p, data, len);
+	return p + len;
+}
+
+static char *
+puts_at(char *p, const char *text)
+{
+	return put(p, text, strlen(text));
+}
+
+/* Copy a slice and remember where it went. */
+static char *
+put_piece(struct aqb_msg *msg, struct piece *piece, char *p,
+    struct aqb_slice from)
+{
+	piece->at = (uint32_t)(p - msg->data);
+	piece->len = (uint32_t)from.len;
+	return put(p, from.data, from.len);
+}
+
+struct aqb_msg *
+msg_new(const struct msg_draft *draft)
+{
+	const struct aqb_slice nothing = { "{}", 2 };
+	size_t head = draft->keep + WS_HEAD_MAX + FIXED_MAX + draft->reserve;
+	struct aqb_slice payload = draft->payload;
+	struct aqb_msg *msg;
+	char *p;
+
+	if (payload.len == 0) {
+		payload = nothing;
+	}
+	msg = alloc(head + payload.len + sizeof METADATA_KEY +
+	    draft->metadata.len + 1);
+	if (msg == NULL) {
+		return NULL;
+	}
+	p = put_piece(msg, &msg->payload, msg->data + head, payload);
+	if (draft->metadata.len > 0) {
+		p = puts_at(p, METADATA_KEY);
+		p = put_piece(msg, &msg->metadata, p, draft->metadata);
+	}
+	*p++ = '}';
+	msg->end = (uint32_t)(p - msg->data);
+	return msg;
+}
+
+char *
+msg_kept(struct aqb_msg *msg)
+{
+	OBJ_CHECK(msg, MSG_MAGIC);
+	return msg->data;
+}
+
+/* `,"key":"text"`, or nothing for an empty text. */
+static size_t
+field_len(const char *key, struct aqb_slice text)
+{
+	return text.len == 0 ? 0 : strlen(key) + text.len + 6;
+}
+
+static char *
+put_field(struct aqb_msg *msg, struct piece *piece, char *p, const char *key,
+    struct aqb_slice text)
+{
+	if (text.len == 0) {
+		return p;
+	}
+	*p++ = ',';
+	*p++ = '"';
+	p = puts_at(p, key);
+	p = put(p, "\":\"", 3);
+	p = put_piece(msg, piece, p, text);
+	*p++ = '"';
+	return p;
+}
+
+void
+msg_seal(struct aqb_msg *msg, const struct msg_fields *f)
+{
+	char when[CLOCK_TEXT_SIZE];
+	struct aqb_slice at = { when, CLOCK_TEXT_SIZE - 1 };
+	struct piece none;
+	size_t len;
+	char *p;
+
+	OBJ_CHECK(msg, MSG_MAGIC);
+	assert(msg->text == 0);
+	clock_format(f->timestamp, when);
+	len = field_len("id", f->id) + field_len("type", f->type) +
+	    field_len("room", f->room) + field_len("channel", f->channel) +
+	    field_len("from", f->from) + field_len("timestamp", at) +
+	    strlen(",\"payload\":");
+	if (f->to.len > 0) {
+		len += strlen(",\"to\":") + f->to.len;
+	}
+	assert(len + WS_HEAD_MAX + 96 <= msg->payload.at);
+
+	msg->timestamp = f->timestamp;
+	msg->text = (uint32_t)(msg->payload.at - len);
+	p = msg->data + msg->text;
+	p = put_field(msg, &msg->id, p, "id", f->id);
+	p = put_field(msg, &msg->type, p, "type", f->type);
+	p = put_field(msg, &msg->room, p, "room", f->room);
+	p = put_field(msg, &msg->channel, p, "channel", f->channel);
+	p = put_field(msg, &msg->from, p, "from", f->from);
+	p = put_field(msg, &none, p, "timestamp", at);
+	if (f->to.len > 0) {
+		p = puts_at(p, ",\"to\":");
+		p = put(p, f->to.data, f->to.len);
+	}
+	p = puts_at(p, ",\"payload\":");
+	assert(p == msg->data + msg->payload.at);
+}
+
+/* Put bytes in front of what is there. */
+static void
+prepend(struct aqb_msg *msg, const char *data, size_t len)
+{
+	assert(len <= msg->text);
+	msg->text -= (uint32_t)len;
+	memcpy(msg->data + msg->text, data, len);
+}
+
+static void
+prepend_position(struct aqb_msg *msg, const struct aqb_position *pos)
+{
+	char text[96]; /* 7 + 20 + 10 + an epoch + 1 */
+	char *p = text + sizeof text;
+	size_t epoch = strnlen(pos->epoch, sizeof pos->epoch - 1);
+	uint64_t n = pos->seq;
+
+	*--p = '"';
+	p -= epoch;
+	memcpy(p, pos->epoch, epoch);
+	p -= 10;
+	memcpy(p, ",\"epoch\":\"", 10);
+	do {
+		*--p = (char)('0' + n % 10);
+		n /= 10;
+	} while (n > 0);
+	p -= 7;
+	memcpy(p, ",\"seq\":", 7);
+	prepend(msg, p, (size_t)(text + sizeof text - p));
+	msg->seq = pos->seq;
+}
+
+static void
+frame(struct aqb_msg *msg)
+{
+	uint8_t head[WS_HEAD_MAX];
+	size_t len = ws_head(head, WS_TEXT, msg->end - msg->text);
+
+	assert(len <= msg->text);
+	msg->frame = msg->text - (uint32_t)len;
+	memcpy(msg->data + msg->frame, head, len);
+}
+
+void
+msg_stamp(struct aqb_msg *msg, const struct aqb_position *pos)
+{
+	OBJ_CHECK(msg, MSG_MAGIC);
+	assert(msg->text != 0 && !msg_is_stamped(msg));
+	if (pos != NULL) {
+		prepend_position(msg, pos);
+	}
+	prepend(msg, "{\"version\":\"1.0\"", 16);
+	frame(msg);
+}
+
+bool
+msg_is_stamped(const struct aqb_msg *msg)
+{
+	OBJ_CHECK(msg, MSG_MAGIC);
+	return msg->end != 0 && msg->frame != 0;
+}
+
+struct aqb_msg *
+msg_text(const char *text, size_t len)
+{
+	struct aqb_msg *msg = alloc(1 + WS_HEAD_MAX + len);
+
+	if (msg == NULL) {
+		return NULL;
+	}
+	/* One byte is spare: a frame never begins at 0, which means none. */
+	msg->text = 1 + WS_HEAD_MAX;
+	msg->end = msg->text + (uint32_t)len;
+	memcpy(msg->data + msg->text, text, len);
+	frame(msg);
+	return msg;
+}
+
+struct aqb_msg *
+msg_ref(struct aqb_msg *msg)
+{
+	OBJ_CHECK(msg, MSG_MAGIC);
+	atomic_fetch_add_explicit(&msg->refs, 1, memory_order_relaxed);
+	return msg;
+}
+
+void
+msg_unref(struct aqb_msg **msgp)
+{
+	struct aqb_msg *msg;
+
+	if (*msgp == NULL) {
+		return;
+	}
+	OBJ_TAKE(msg, msgp, MSG_MAGIC);
+	if (atomic_fetch_sub_explicit(&msg->refs, 1, memory_order_acq_rel) >
+	    1) {
+		return;
+	}
+	atomic_fetch_sub_explicit(&alive, 1, memory_order_relaxed);
+	msg->magic = 0;
+	free(msg);
+}
+
+struct aqb_slice
+msg_frame(const struct aqb_msg *msg)
+{
+	assert(msg_is_stamped(msg));
+	return (struct aqb_slice){ msg->data + msg->frame,
+		msg->end - msg->frame };
+}
+
+struct aqb_slice
+msg_json(const struct aqb_msg *msg)
+{
+	assert(msg_is_stamped(msg));
+	return (struct aqb_slice){ msg->data + msg->text,
+		msg->end - msg->text };
+}
+
+static struct aqb_slice
+slice(const struct aqb_msg *msg, struct piece piece)
+{
+	return (struct aqb_slice){ msg->data + piece.at, piece.len };
+}
+
+void
+msg_view(const struct aqb_msg *msg, struct aqb_msg_view *view)
+{
+	OBJ_CHECK(msg, MSG_MAGIC);
+	*view = (struct aqb_msg_view){
+		.size = sizeof *view,
+		.bytes = msg->size,
+		.timestamp = msg->timestamp,
+		.seq = msg->seq,
+		.id = slice(msg, msg->id),
+		.type = slice(msg, msg->type),
+		.room = slice(msg, msg->room),
+		.channel = slice(msg, msg->channel),
+		.from = slice(msg, msg->from),
+		.payload = slice(msg, msg->payload),
+		.metadata = slice(msg, msg->metadata),
+	};
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ARQONBUS_STORAGE_H
+#define ARQONBUS_STORAGE_H
+
+/*
+ * A storage backend keeps one ordered stream of messages per channel and
+ * gives every message its position in it.
+ *
+ * Every operation is given a ticket and answers it once with host->answer(),
+ * now or later, in any order.  The broker tells whoever asked from the event
+ * loop, never from inside the call, and owns the deadline.  Only append and
+ * tail, which hot paths pay for, may answer in the call itself and leave the
+ * ticket unused.
+ *
+ * Messages are borrowed for the length of the call; a backend that keeps one
+ * takes a reference with host->msg_ref().  All members but cancel are
+ * required.  Everything runs on the core thread and must not block.
+ */
+
+#include <arqonbus/error.h>
+#include <arqonbus/message.h>
+
+/* What append and tail return; a negative enum aqb_err refuses at once. */
+enum aqb_when {
+	AQB_DONE = 1,    /* *posp (or *answerp) is final, the ticket is free */
+	AQB_EARLY = 2,   /* append: *posp is final and the message may be
+			  * delivered now; the ticket will say when it is
+			  * stored */
+	AQB_PENDING = 3, /* nothing is known until the ticket is answered */
+};
+
+/* What was reached when an append was answered, weakest first. */
+enum aqb_stored {
+	AQB_STORED_NONE = 0,
+	AQB_STORED_MEMORY = 1,
+	AQB_STORED_REDIS = 2,
+	AQB_STORED_FSYNC = 3,
+	AQB_STORED_REPLICATED = 4,
+};
+
+/* What a channel asks of its stream. */
+struct aqb_limits {
+	uint32_t size;
+	uint32_t history_size; /* messages kept; 0 keeps none */
+	uint64_t history_ttl;  /* milliseconds; 0 is for ever */
+	/* ABI 0.1 ends here.  Add below this line only. */
+};
+
+/* Give the newest `limit` messages of the range instead of the oldest. */
+#define AQB_RANGE_LAST 0x01u
+
+struct aqb_range {
+	uint32_t size;
+	uint32_t flags;   /* AQB_RANGE_* */
+	uint32_t limit;   /* at most this many messages; 0 asks for the
+			    * stream's ends only */
+	uint32_t bytes;   /* and at most this many bytes; 0 is no limit */
+	uint64_t after;   /* only seq > after */
+	uint64_t before;  /* only seq < before; 0 is no limit */
+	int64_t since;    /* only timestamp >= since; 0 is no limit */
+	int64_t until;    /* only timestamp <= until; 0 is no limit */
+	const char *from; /* only messages of this client, or NULL */
+			  /* ABI 0.1 ends here.  Add below this line only. */
+};
+
+/*
+ * An answer.  All of it is borrowed for the call of host->answer().  Append
+ * fills pos and stored; history and tail fill the ends of the stream (first
+ * is last + 1 when nothing is kept), history the messages, oldest first.
+ */
+struct aqb_answer {
+	uint32_t size;
+	uint32_t stored;         /* enum aqb_stored */
+	struct aqb_position pos; /* append: of this message; else of the last */
+	uint64_t first;          /* seq of the oldest message kept */
+	struct aqb_msg *const *msgs;
+	size_t n;
+	bool more; /* the range holds more than limit and bytes allowed */
+		   /* ABI 0.1 ends here.  Add below this line only. */
+};
+
+typedef int aqb_store_append_f(void *self, aqb_ticket ticket,
+    const char *stream, const struct aqb_limits *limits, struct aqb_msg *msg,
+    struct aqb_position *posp);
+typedef int aqb_store_tail_f(void *self, aqb_ticket ticket, const char *stream,
+    struct aqb_answer *answerp);
+typedef void aqb_store_history_f(void *self, aqb_ticket ticket,
+    const char *stream, const struct aqb_range *range);
+typedef void aqb_store_forget_f(void *self, aqb_ticket ticket,
+    const char *stream);
+typedef void aqb_store_usage_f(void *self, uint64_t *messagesp,
+    uint64_t *bytesp);
+typedef void aqb_store_cancel_f(void *self, aqb_ticket ticket);
+
+/* The backend's messages outlive the broker. */
+#define AQB_STORE_DURABLE 0x01u
+/* Several brokers may use the same streams. */
+#define AQB_STORE_SHARED 0x02u
+
+struct aqb_storage_ops {
+	uint32_t size;
+	uint32_t caps;   /* AQB_STORE_* */
+	uint32_t stored; /* what AQB_DONE means: enum aqb_stored */
+
+	/* Put a message at the end of its stream and say where that is. */
+	aqb_store_append_f *append;
+
+	/* Where does the stream end?  Begins the stream if there is none, so
+	 * that the epoch told to the first member is the epoch of the first
+	 * message.  Answers without messages. */
+	aqb_store_tail_f *tail;
+
+	/* Read a range. */
+	aqb_store_history_f *history;
+
+	/* Drop the stream; the next append begins another epoch. */
+	aqb_store_forget_f *forget;
+
+	/* What is kept in this process's memory, now. */
+	aqb_store_usage_f *usage;
+
+	/* Nobody waits for this ticket any more.  It must still be answered,
+	 * or may be forgotten.  Optional. */
+	aqb_store_cancel_f *cancel;
+	/* ABI 0.1 ends here.  Add below this line only. */
+};
+
+#endif
