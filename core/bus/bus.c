@@ -42,6 +42,7 @@ bus_new(struct loop *loop, struct store *store, const struct bus_conf *conf)
 		bus->conf.sample = 1;
 	}
 	TAILQ_INIT(&bus->clients);
+	TAILQ_INIT(&bus->leaving);
 	TAILQ_INIT(&bus->channels);
 	TAILQ_INIT(&bus->paused);
 	bus->wall = clock_wall_ms();
@@ -52,6 +53,25 @@ bus_new(struct loop *loop, struct store *store, const struct bus_conf *conf)
 	bus->session = session_new();
 	bus->activity = activity_new(bus);
 	return bus;
+}
+
+void
+bus_drop_all(struct bus *bus)
+{
+	struct client *client;
+
+	OBJ_CHECK(bus, BUS_MAGIC);
+	while ((client = TAILQ_FIRST(&bus->clients)) != NULL ||
+	    (client = TAILQ_FIRST(&bus->leaving)) != NULL) {
+		client_gone(client, 1006, "the broker stops");
+	}
+}
+
+void
+bus_forget_ports(struct bus *bus)
+{
+	OBJ_CHECK(bus, BUS_MAGIC);
+	bus->ports = 0;
 }
 
 /* By now every connection is gone. */

@@ -88,6 +88,11 @@ bool bus_turn_end(void *bus);
 /* Tell every client goodbye with this close code and reason. */
 void bus_close_all(struct bus *bus, uint16_t code, const char *reason);
 
+/* The end: forget every client without a word to its worker, which is about
+ * to go; and then the workers. */
+void bus_drop_all(struct bus *bus);
+void bus_forget_ports(struct bus *bus);
+
 /* Once a second: rates, memory, the `stats` event. */
 void bus_tick(struct bus *bus, uint64_t elapsed_ms);
 

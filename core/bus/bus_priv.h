@@ -46,6 +46,7 @@ struct bus {
 	/* Clients by id and in order of arrival; aliases. */
 	struct client *clients_by_id;
 	struct client_list clients;
+	struct client_list leaving; /* detached; their connections remain */
 	struct alias *aliases;
 	size_t client_count;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus/client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@
 #include "host/metric.h"
 #include "host/telemetry.h"
 #include "loop/loop.h"
+#include "loop/mailbox.h"
 
 #define VIOLATION_WINDOW 60000 /* ms */
 
@@ -194,6 +196,7 @@ detach(struct client *client)
 	session_remember(bus->session, client);
 	HASH_DEL(bus->clients_by_id, client);
 	TAILQ_REMOVE(&bus->clients, client, link);
+	TAILQ_INSERT_TAIL(&bus->leaving, client, link);
 	bus->client_count--;
 }
 
@@ -214,6 +217,7 @@ client_gone(struct client *client, uint16_t code, const char *reason)
 		    &(struct telemetry_fields){ .client_id = client->id });
 	}
 	detach(client);
+	TAILQ_REMOVE(&client->bus->leaving, client, link);
 	conn->client = NULL;
 	d = mailbox_add(conn->port->down);
 	d->kind = PORT_FORGET;
@@ -242,6 +246,7 @@ become(struct client *client, const char *id, struct aqb_why *why)
 	if (!HASH_WAS_ADDED(client)) {
 		/* It cannot be found, but it can be dropped. */
 		TAILQ_REMOVE(&bus->clients, client, link);
+		TAILQ_INSERT_TAIL(&bus->leaving, client, link);
 		bus->client_count--;
 		client->detached = true;
 		bus_close(client, 1011, "out of memory");
@@ -364,12 +369,15 @@ client_error(struct client *client, struct aqb_slice request_id,
     enum aqb_code code, const struct aqb_why *why, uint64_t retry_after_ms)
 {
 	struct buf b = { 0 };
+	char metadata[64];
 
 	metric_add_code(METRIC_REJECTED_TOTAL, code);
+	snprintf(metadata, sizeof metadata, "{\"code\":\"%s\"}",
+	    code_name(code));
 	telemetry_emit("message_rejected", AQB_WARNING,
 	    &(struct telemetry_fields){
 		.client_id = client->id,
-		.metadata = code_name(code),
+		.metadata = metadata,
 	    });
 	text_begin(&b, client->bus, "error");
 	text_request_id(&b, request_id);

@@ -68,7 +68,7 @@ send_to_all(struct sending *s, const struct json_value *to)
 	size_t at;
 
 	if (to->type == JSON_ARRAY) {
-		json_array(to->text, to->len, send_to_one, s, &at);
+		json_elements(to->text, to->len, send_to_one, s, &at);
 	} else {
 		send_to_one(s, to);
 	}

@@ -238,8 +238,8 @@ send_to_telemetry(struct client *client, struct port_up *up,
 	char name[AQB_NAME_MAX + 1];
 	size_t len, at;
 
-	if (json_object(payload.data, payload.len, is_event_type, &type, &at) !=
-		JSON_OK ||
+	if (json_members(payload.data, payload.len, is_event_type, &type,
+		&at) != JSON_OK ||
 	    type.len == 0) {
 		return reject(why, AQB_CODE_INVALID_ENVELOPE,
 		    "payload.event_type", "payload.event_type: is missing");

@@ -37,7 +37,14 @@ text_request_id(struct buf *b, struct aqb_slice id)
 void
 text_error(struct buf *b, enum aqb_code code, const struct aqb_why *why)
 {
-	buf_puts(b, ",\"payload\":{\"code\":\"");
+	buf_puts(b, ",\"payload\":");
+	text_error_body(b, code, why);
+}
+
+void
+text_error_body(struct buf *b, enum aqb_code code, const struct aqb_why *why)
+{
+	buf_puts(b, "{\"code\":\"");
 	buf_puts(b, code_name(code));
 	buf_puts(b, "\",\"message\":");
 	buf_json_str(b, why == NULL ? code_name(code) : why->text);

@@ -17,6 +17,10 @@ void text_request_id(struct buf *b, struct aqb_slice id);
 /* `,"payload":{"code":..,"message":..,"field":..}` */
 void text_error(struct buf *b, enum aqb_code code, const struct aqb_why *why);
 
+/* The object itself. */
+void text_error_body(struct buf *b, enum aqb_code code,
+    const struct aqb_why *why);
+
 /* `,"room":..,"channel":..` of a channel. */
 struct channel;
 void text_address(struct buf *b, const struct channel *ch);

@@ -357,7 +357,7 @@ take_to(struct decoding *d)
 
 	if (to.len == 0 && d->payload.len > 0 &&
 	    d->payload.type == JSON_OBJECT) {
-		json_object(d->payload.text, d->payload.len, is_target, &to,
+		json_members(d->payload.text, d->payload.len, is_target, &to,
 		    &at);
 	}
 	if (to.len == 0 || to.type == JSON_NULL) {
@@ -365,7 +365,7 @@ take_to(struct decoding *d)
 		    "to: a private message needs a client id or alias");
 	}
 	if (to.type == JSON_ARRAY) {
-		good = json_array(to.text, to.len, one_receiver, &n, &at) ==
+		good = json_elements(to.text, to.len, one_receiver, &n, &at) ==
 			JSON_OK &&
 		    n > 0;
 	} else {
@@ -403,7 +403,7 @@ take_command(struct decoding *d, const char *text, size_t len)
 
 	if (d->command.len == 0 && d->payload.len > 0 &&
 	    d->payload.type == JSON_OBJECT) {
-		json_object(d->payload.text, d->payload.len,
+		json_members(d->payload.text, d->payload.len,
 		    is_command_of_payload, d, &at);
 	}
 	if (d->command.len == 0) {
@@ -487,7 +487,7 @@ envelope_decode(const char *text, size_t len, struct envelope *envp,
 	d.fields = 0;
 	memset(&d.type, 0, sizeof d - offsetof(struct decoding, type));
 
-	result = json_object(text, len, take_member, &d, &at);
+	result = json_members(text, len, take_member, &d, &at);
 	if (result == JSON_STOPPED) {
 		return d.code;
 	}

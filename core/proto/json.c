@@ -405,7 +405,7 @@ enter(struct scan *s, char open)
 }
 
 enum json_result
-json_object(const char *text, size_t len, json_member_f *each, void *arg,
+json_members(const char *text, size_t len, json_member_f *each, void *arg,
     size_t *atp)
 {
 	struct scan s;
@@ -438,7 +438,7 @@ json_object(const char *text, size_t len, json_member_f *each, void *arg,
 }
 
 enum json_result
-json_array(const char *text, size_t len, json_element_f *each, void *arg,
+json_elements(const char *text, size_t len, json_element_f *each, void *arg,
     size_t *atp)
 {
 	struct scan s;

@@ -16,7 +16,7 @@
 #define JSON_DEPTH_MAX 32
 #define JSON_VALUES_MAX 4096
 
-enum json_type {
+enum json_kind {
 	JSON_NULL,
 	JSON_FALSE,
 	JSON_TRUE,
@@ -28,7 +28,7 @@ enum json_type {
 
 /* A value: its text in the input, of a string with its quotes. */
 struct json_value {
-	enum json_type type;
+	enum json_kind type;
 	bool escaped; /* a string with a backslash in it */
 	const char *text;
 	size_t len; /* 0: there is none */
@@ -52,13 +52,13 @@ typedef bool json_member_f(void *arg, const char *key, size_t key_len,
 
 /* Validate the whole text as one object and tell its members in order.  *atp
  * is the offset where it went wrong. */
-enum json_result json_object(const char *text, size_t len, json_member_f *each,
+enum json_result json_members(const char *text, size_t len, json_member_f *each,
     void *arg, size_t *atp);
 
 /* The same of an array. */
 typedef bool json_element_f(void *arg, const struct json_value *value);
-enum json_result json_array(const char *text, size_t len, json_element_f *each,
-    void *arg, size_t *atp);
+enum json_result json_elements(const char *text, size_t len,
+    json_element_f *each, void *arg, size_t *atp);
 
 /* The same of any value, telling nothing. */
 enum json_result json_check(const char *text, size_t len,

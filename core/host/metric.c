@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/metric.h"
+
+#include <dirent.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/hist.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/why.h"
+#include "host/health.h"
+
+#define CODES (AQB_CODE_INTERNAL + 1)
+#define PLUGIN_METRICS 128
+#define SOURCES 16
+
+static const struct {
+	const char *name;
+	const char *help;
+} own[METRIC_COUNT] = {
+	[METRIC_CLIENTS_TOTAL] = { "arqonbus_clients_total",
+	    "Clients that have connected." },
+	[METRIC_DUPLICATES_TOTAL] = { "arqonbus_duplicates_total",
+	    "Publishes whose id was seen before; not delivered again." },
+	[METRIC_PRIVATE_TOTAL] = { "arqonbus_private_delivered_total",
+	    "Deliveries of private messages." },
+	[METRIC_REJECTED_TOTAL] = { "arqonbus_rejected_total",
+	    "Messages and requests refused, by error code." },
+	[METRIC_STRAY_ANSWERS_TOTAL] = { "arqonbus_stray_answers_total",
+	    "Late or double answers of plugins." },
+	[METRIC_GARBAGE_TOTAL] = { "arqonbus_storage_garbage_total",
+	    "Answers of the storage that made no sense." },
+	[METRIC_TELEMETRY_TOTAL] = { "arqonbus_telemetry_emitted_total",
+	    "Telemetry events." },
+};
+
+struct plugin_metric {
+	const char *name;
+	const char *help;
+	bool gauge;
+	atomic_uint_fast64_t value;
+};
+
+struct command_count {
+	char name[72];
+	uint64_t ended[2]; /* in error, in success */
+	UT_hash_handle hh;
+};
+
+struct source {
+	metric_source_f *fn;
+	void *arg;
+};
+
+static atomic_uint_fast64_t counter[METRIC_COUNT];
+static atomic_uint_fast64_t rejected[CODES];
+static struct plugin_metric plugin_metric[PLUGIN_METRICS];
+static uint32_t plugin_metrics;
+static struct command_count *commands;
+static struct source source[SOURCES];
+static size_t sources;
+
+static struct {
+	pthread_mutex_t lock;
+	char *text;
+	size_t len;
+} snapshot = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void
+metric_add(enum metric metric, uint64_t n)
+{
+	atomic_fetch_add_explicit(&counter[metric], n, memory_order_relaxed);
+}
+
+void
+metric_add_code(enum metric metric, enum aqb_code code)
+{
+	metric_add(metric, 1);
+	if (metric == METRIC_REJECTED_TOTAL && (size_t)code < CODES) {
+		atomic_fetch_add_explicit(&rejected[code], 1,
+		    memory_order_relaxed);
+	}
+}
+
+void
+metric_add_command(const char *command, bool success)
+{
+	struct command_count *c;
+
+	HASH_FIND(hh, commands, command, strlen(command), c);
+	if (c == NULL) {
+		c = xnew(sizeof *c);
+		snprintf(c->name, sizeof c->name, "%s", command);
+		HASH_ADD(hh, commands, name, strlen(c->name), c);
+		if (!HASH_WAS_ADDED(c)) {
+			free(c);
+			return;
+		}
+	}
+	c->ended[success]++;
+}
+
+static bool
+name_is_right(const char *name)
+{
+	if (strncmp(name, "arqonbus_", 9) != 0) {
+		return false;
+	}
+	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") ==
+	    strlen(name);
+}
+
+uint32_t
+metric_register(const char *name, const char *help, bool gauge)
+{
+	struct plugin_metric *m;
+
+	if (!name_is_right(name) || plugin_metrics == PLUGIN_METRICS) {
+		return 0;
+	}
+	for (uint32_t i = 0; i < plugin_metrics; i++) {
+		if (strcmp(plugin_metric[i].name, name) == 0) {
+			return 0;
+		}
+	}
+	m = &plugin_metric[plugin_metrics++];
+	m->name = name;
+	m->help = help;
+	m->gauge = gauge;
+	atomic_store(&m->value, 0);
+	return plugin_metrics;
+}
+
+void
+metric_plugin_add(uint32_t handle, uint64_t n)
+{
+	if (handle > 0 && handle <= PLUGIN_METRICS) {
+		atomic_fetch_add_explicit(&plugin_metric[handle - 1].value, n,
+		    memory_order_relaxed);
+	}
+}
+
+void
+metric_plugin_set(uint32_t handle, uint64_t n)
+{
+	if (handle > 0 && handle <= PLUGIN_METRICS) {
+		atomic_store_explicit(&plugin_metric[handle - 1].value, n,
+		    memory_order_relaxed);
+	}
+}
+
+void
+metric_add_source(metric_source_f *fn, void *arg)
+{
+	if (sources < SOURCES) {
+		source[sources++] = (struct source){ fn, arg };
+	}
+}
+
+static void
+put_head(struct buf *b, const char *name, const char *help, const char *type)
+{
+	buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+void
+metric_put(struct buf *b, const char *name, const char *help, const char *type,
+    uint64_t value)
+{
+	put_head(b, name, help, type);
+	buf_printf(b, "%s %llu\n", name, (unsigned long long)value);
+}
+
+void
+metric_put_hist(struct buf *b, const char *name, const char *help,
+    const struct hist *h)
+{
+	put_head(b, name, help, "histogram");
+	/* Powers of two, from 16 us to 8 s: exact in struct hist. */
+	for (uint64_t top = 16; top <= 8388608; top *= 2) {
+		buf_printf(b, "%s_bucket{le=\"%g\"} %llu\n", name,
+		    (double)top / 1e6,
+		    (unsigned long long)hist_under(h, top - 1));
+	}
+	buf_printf(b, "%s_bucket{le=\"+Inf\"} %llu\n", name,
+	    (unsigned long long)h->count);
+	buf_printf(b, "%s_sum %g\n%s_count %llu\n", name, (double)h->sum / 1e6,
+	    name, (unsigned long long)h->count);
+}
+
+static void
+put_own(struct buf *b)
+{
+	for (size_t i = 0; i < METRIC_COUNT; i++) {
+		if (i != METRIC_REJECTED_TOTAL) {
+			metric_put(b, own[i].name, own[i].help, "counter",
+			    atomic_load(&counter[i]));
+			continue;
+		}
+		put_head(b, own[i].name, own[i].help, "counter");
+		for (int c = 1; c < CODES; c++) {
+			buf_printf(b, "%s{code=\"%s\"} %llu\n", own[i].name,
+			    code_name((enum aqb_code)c),
+			    (unsigned long long)atomic_load(&rejected[c]));
+		}
+	}
+}
+
+static void
+put_commands(struct buf *b)
+{
+	struct command_count *c, *next;
+
+	put_head(b, "arqonbus_commands_total",
+	    "Commands called, by name and how they ended.", "counter");
+	HASH_ITER(hh, commands, c, next)
+	{
+		for (int ok = 0; ok < 2; ok++) {
+			buf_printf(b,
+			    "arqonbus_commands_total{command=\"%s\","
+			    "result=\"%s\"} %llu\n",
+			    c->name, ok ? "success" : "error",
+			    (unsigned long long)c->ended[ok]);
+		}
+	}
+}
+
+static uint64_t
+open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	uint64_t n = 0;
+
+	if (dir == NULL) {
+		return 0;
+	}
+	while (readdir(dir) != NULL) {
+		n++;
+	}
+	closedir(dir);
+	return n - 3; /* ".", "..", and the folder's own */
+}
+
+static uint64_t
+resident_bytes(void)
+{
+	unsigned long long size = 0, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f == NULL) {
+		return 0;
+	}
+	if (fscanf(f, "%llu %llu", &size, &resident) != 2) {
+		resident = 0;
+	}
+	fclose(f);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void
+put_process(struct buf *b)
+{
+	struct mallinfo2 heap = mallinfo2();
+	struct rusage ru = { 0 };
+	struct rlimit rl = { 0 };
+
+	getrusage(RUSAGE_SELF, &ru);
+	getrlimit(RLIMIT_NOFILE, &rl);
+	put_head(b, "process_cpu_seconds_total", "CPU time used.", "counter");
+	buf_printf(b, "process_cpu_seconds_total %.6f\n",
+	    (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+		(double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
+	metric_put(b, "process_resident_memory_bytes", "Memory resident.",
+	    "gauge", resident_bytes());
+	metric_put(b, "process_open_fds", "Descriptors open.", "gauge",
+	    open_descriptors());
+	metric_put(b, "process_max_fds", "Descriptors there may be.", "gauge",
+	    (uint64_t)rl.rlim_cur);
+	metric_put(b, "arqonbus_heap_used_bytes",
+	    "Bytes that malloc has given out.", "gauge",
+	    heap.uordblks + heap.hblkhd);
+	metric_put(b, "arqonbus_log_lost_total",
+	    "Log lines that found no room.", "counter", log_lost());
+}
+
+static void
+render(struct buf *b)
+{
+	put_own(b);
+	put_commands(b);
+	for (uint32_t i = 0; i < plugin_metrics; i++) {
+		struct plugin_metric *m = &plugin_metric[i];
+
+		metric_put(b, m->name, m->help, m->gauge ? "gauge" : "counter",
+		    atomic_load(&m->value));
+	}
+	for (size_t i = 0; i < sources; i++) {
+		source[i].fn(source[i].arg, b);
+	}
+	put_process(b);
+}
+
+void
+metric_snapshot_make(void)
+{
+	struct buf b = { 0 };
+	char *text;
+	size_t len;
+
+	render(&b);
+	text = buf_take(&b, &len);
+	if (text == NULL) {
+		return; /* the old page is better than none */
+	}
+	pthread_mutex_lock(&snapshot.lock);
+	free(snapshot.text);
+	snapshot.text = text;
+	snapshot.len = len;
+	pthread_mutex_unlock(&snapshot.lock);
+}
+
+char *
+metric_snapshot(size_t *lenp)
+{
+	struct buf b = { 0 };
+
+	pthread_mutex_lock(&snapshot.lock);
+	buf_add(&b, snapshot.text == NULL ? "" : snapshot.text, snapshot.len);
+	pthread_mutex_unlock(&snapshot.lock);
+	metric_put(&b, "arqonbus_core_stalled",
+	    "1 while the core does not turn; the rest is then old.", "gauge",
+	    health_is_stalled());
+	return buf_take(&b, lenp);
+}
+
+void
+metric_reset(void)
+{
+	struct command_count *c, *next;
+
+	HASH_ITER(hh, commands, c, next)
+	{
+		HASH_DEL(commands, c);
+		free(c);
+	}
+	for (size_t i = 0; i < METRIC_COUNT; i++) {
+		atomic_store(&counter[i], 0);
+	}
+	for (size_t i = 0; i < CODES; i++) {
+		atomic_store(&rejected[i], 0);
+	}
+	plugin_metrics = 0;
+	sources = 0;
+	pthread_mutex_lock(&snapshot.lock);
+	free(snapshot.text);
+	snapshot.text = NULL;
+	snapshot.len = 0;
+	pthread_mutex_unlock(&snapshot.lock);
+}

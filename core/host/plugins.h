@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOST_PLUGINS_H
+#define HOST_PLUGINS_H
+
+/*
+ * All plugins and their life: load (open, judge, options, init), start, stop,
+ * and gone.  Storage starts first and stops last.  An optional plugin that
+ * fails is left out and named; a required one ends the start.
+ */
+
+#include <arqonbus/plugin.h>
+
+#include "conf/conf.h"
+#include "host/service.h"
+
+struct plugins;
+struct store;
+
+struct plugins *plugins_new(const struct service_env *env,
+    const struct conf *conf, struct store *store);
+void plugins_free(struct plugins **pluginsp);
+
+/* Open every enabled plugin, check its options, and (unless only checking)
+ * init it.  Refuses when a required one fails, or two are at odds. */
+int plugins_load(struct plugins *p, bool only_check, struct aqb_why *why);
+
+int plugins_start(struct plugins *p, struct aqb_why *why);
+
+/* Stop all, the last first; done is called in a later turn, when all have
+ * answered or had their deadline (ms) each. */
+typedef void plugins_stopped_f(void *arg);
+void plugins_stop(struct plugins *p, uint64_t deadline, plugins_stopped_f *done,
+    void *arg);
+
+/* The command of this name and whose it is; NULL: there is none. */
+const struct aqb_command *plugins_command(const struct plugins *p,
+    const char *name, void **selfp);
+
+void plugins_visit(const struct plugins *p, aqb_plugin_visit_f *visit,
+    void *arg);
+void plugins_visit_commands(const struct plugins *p, aqb_command_visit_f *visit,
+    void *arg);
+
+/* How many of the enabled do not run. */
+unsigned plugins_failed(const struct plugins *p);
+
+#endif

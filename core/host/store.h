@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef HOST_STORE_H
+#define HOST_STORE_H
+
+/*
+ * The storage backend as the bus sees it.  What a backend answers is checked
+ * here before anybody believes it.
+ */
+
+#include <stdint.h>
+
+#include <arqonbus/storage.h>
+
+#include "host/ask.h"
+
+struct store;
+
+/* `deadline` (ms): how long an answer may take. */
+struct store *store_new(struct desk *desk, uint64_t deadline);
+void store_free(struct store **storep);
+
+/* The one backend; the name lives as long as it.  Unbinding it, its open
+ * questions end at their deadline. */
+void store_bind(struct store *s, const struct aqb_storage_ops *ops, void *self,
+    const char *name);
+void store_unbind(struct store *s);
+
+/*
+ * As the table in <arqonbus/storage.h>: an enum aqb_when, or a negative enum
+ * aqb_err at once.  done is called for AQB_EARLY and AQB_PENDING only; the
+ * deadline holds for AQB_PENDING, for what was delivered early may be stored
+ * as late as the backend can.  What makes no sense is AQB_EUNCERTAIN.
+ */
+int store_append(struct store *s, const char *stream,
+    const struct aqb_limits *limits, struct aqb_msg *msg,
+    struct aqb_position *posp, ask_done_f *done, void *arg);
+
+/* done NULL: an answer that does not come at once is not wanted. */
+int store_tail(struct store *s, const char *stream, struct aqb_answer *answerp,
+    ask_done_f *done, void *arg);
+
+/* done is always called, in a later turn. */
+void store_history(struct store *s, const char *stream,
+    const struct aqb_range *range, ask_done_f *done, void *arg);
+
+/* done may be NULL. */
+void store_forget(struct store *s, const char *stream, ask_done_f *done,
+    void *arg);
+
+void store_usage(const struct store *s, uint64_t *messagesp, uint64_t *bytesp);
+
+/* What AQB_DONE of an append reached for a channel of these limits. */
+enum aqb_stored store_class(const struct store *s,
+    const struct aqb_limits *limits);
+
+/* Of the backend: AQB_STORE_*; its plugin's name, or "none"; and "ok",
+ * "degraded" (it cannot be reached, or answers nonsense) or "failed" (there is
+ * none). */
+uint32_t store_caps(const struct store *s);
+const char *store_name(const struct store *s);
+const char *store_state(const struct store *s);
+
+#endif

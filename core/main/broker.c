@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "main/broker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "base/why.h"
+#include "bus/bus.h"
+#include "cmd/call.h"
+#include "host/ask.h"
+#include "host/health.h"
+#include "host/metric.h"
+#include "host/plugins.h"
+#include "host/service.h"
+#include "host/store.h"
+#include "host/telemetry.h"
+#include "loop/loop.h"
+#include "loop/sig.h"
+#include "loop/timer.h"
+#include "main/pages.h"
+#include "main/version.h"
+#include "net/listen.h"
+#include "net/worker.h"
+
+#define BROKER_MAGIC 0xd84a1c37u
+#define BEAT_MS 500 /* well under what counts as stalled */
+#define STORAGE_DEADLINE_MS 10000
+#define PLUGIN_STOP_MS 5000
+#define GOODBYE_MS 1000 /* beyond close_timeout, for clients to go */
+
+/*
+ * Who calls whom: the loop runs connections' events, then at the end of each
+ * turn the bus (what came up), then the worker (what went down, and the
+ * writes).  Everything else hangs on those.
+ */
+struct broker {
+	uint32_t magic;
+	const struct conf *conf;
+	struct loop *loop;
+	struct desk *desk;
+	struct store *store;
+	struct plugins *plugins;
+	struct service_env env;
+	struct bus *bus;
+	struct worker *worker;
+	struct listener *listener;
+	struct pages pages;
+	struct sig *sig[4];
+	struct timer beat;
+	struct timer goodbye;
+	uint64_t last_stats; /* monotonic ms */
+	bool stopping;
+	char node[256];
+};
+
+static struct broker *the_broker; /* for the config hook, which has no arg */
+
+static bool
+on_turn_end(void *arg)
+{
+	(void)arg;
+	health_beat();
+	return false;
+}
+
+static char *
+config_json(size_t *lenp)
+{
+	struct buf b = { 0 };
+
+	conf_print_json(the_broker->conf, &b);
+	return buf_take(&b, lenp);
+}
+
+static struct bus_conf
+bus_settings(struct broker *b)
+{
+	const struct conf *c = b->conf;
+
+	return (struct bus_conf){
+		.node = b->node,
+		.version = ARQONBUS_VERSION,
+		.default_room = c->server.default_room,
+		.bootstrap = c->server.bootstrap,
+		.admin_token = c->auth.admin_token,
+		.auto_create = c->server.auto_create,
+		.require_membership = c->server.require_membership,
+		.max_channels = c->server.max_channels,
+		.max_channels_per_client = c->server.max_channels_per_client,
+		.dedupe_size = c->server.dedupe_size,
+		.max_message_size = (uint32_t)c->server.max_message_size,
+		.history_size = c->storage.history_size,
+		.history_ttl = c->storage.history_ttl,
+		.max_violations = c->limits.max_violations,
+		.sample = c->telemetry.sample,
+		.dedupe_window = c->server.dedupe_window,
+		.presence_grace = c->server.presence_grace,
+		.presence_interval = c->server.presence_interval,
+		.channel_idle = c->server.channel_idle,
+		.ping_interval = c->server.ping_interval,
+		.idle_after = c->telemetry.idle_after,
+		.memory_limit = c->server.memory_limit,
+		.messages = { c->limits.messages_per_second,
+		    c->limits.messages_burst },
+		.bytes = { c->limits.bytes_per_second, c->limits.bytes_burst },
+		.commands = { c->limits.commands_per_second,
+		    c->limits.commands_burst },
+		.channels = { c->limits.channels_per_second,
+		    c->limits.channels_burst },
+	};
+}
+
+static struct net_conf
+net_settings(struct broker *b)
+{
+	const struct conf *c = b->conf;
+
+	return (struct net_conf){
+		.max_message = (uint32_t)c->server.max_message_size,
+		.outbox_limit = c->server.outbox_limit,
+		.ping_interval = c->server.ping_interval,
+		.ping_timeout = c->server.ping_timeout,
+		.handshake_timeout = c->server.handshake_timeout,
+		.close_timeout = c->server.close_timeout,
+		.message_timeout = c->server.message_timeout,
+		.write_timeout = c->server.write_timeout,
+		.max_connections = c->server.max_connections,
+		.max_half_open = c->server.max_half_open,
+		.connections_per_address = c->limits.connections_per_address,
+		.accepts_per_second = c->limits.accepts_per_second,
+		.accepts_burst = c->limits.accepts_burst,
+		.page = pages_get,
+		.page_arg = &b->pages,
+	};
+}
+
+static void
+name_node(struct broker *b)
+{
+	if (*b->conf->server.node != '\0') {
+		strncpy(b->node, b->conf->server.node, sizeof b->node - 1);
+	} else if (gethostname(b->node, sizeof b->node - 1) != 0) {
+		strcpy(b->node, "arqonbus");
+	}
+	telemetry_set_node(b->node);
+}
+
+static void
+on_beat(void *arg)
+{
+	struct broker *b;
+	uint64_t now;
+	uint64_t every;
+
+	OBJ_CAST(b, arg, BROKER_MAGIC);
+	now = loop_now(b->loop);
+	every = b->conf->telemetry.stats_interval;
+	health_set_failed_plugins(plugins_failed(b->plugins));
+	listener_set_full(b->listener, bus_is_short_of_memory(b->bus));
+	if (now - b->last_stats >= every) {
+		bus_tick(b->bus, now - b->last_stats);
+		b->last_stats = now;
+	}
+	metric_snapshot_make();
+	timer_set(b->loop, &b->beat, every < BEAT_MS ? every : BEAT_MS);
+}
+
+static void
+on_plugins_stopped(void *arg)
+{
+	struct broker *b;
+
+	OBJ_CAST(b, arg, BROKER_MAGIC);
+	loop_stop(b->loop);
+}
+
+/* Wait for the clients to go, but not for ever. */
+static void
+on_goodbye(void *arg)
+{
+	struct broker *b;
+	uint64_t patience;
+
+	OBJ_CAST(b, arg, BROKER_MAGIC);
+	patience = b->conf->server.close_timeout + GOODBYE_MS;
+	if (atomic_load(&b->worker->port.connections) > 0 &&
+	    loop_now(b->loop) - b->last_stats < patience) {
+		timer_set(b->loop, &b->goodbye, 10);
+		return;
+	}
+	plugins_stop(b->plugins, PLUGIN_STOP_MS, on_plugins_stopped, b);
+}
+
+static void
+stop(struct broker *b, int signo)
+{
+	if (b->stopping) {
+		LOG(AQB_WARNING, "stopping at once");
+		loop_stop(b->loop);
+		return;
+	}
+	b->stopping = true;
+	LOG(AQB_INFO, "stopping", F("signal", strsignal(signo)));
+	telemetry_emit("server_stopping", AQB_INFO,
+	    &(struct telemetry_fields){ 0 });
+	health_set_draining(true);
+	listener_free(&b->listener);
+	timer_stop(&b->beat);
+	worker_drop_strangers(b->worker);
+	bus_close_all(b->bus, 1001, "the broker stops");
+	b->last_stats = loop_now(b->loop);
+	timer_set(b->loop, &b->goodbye, 0);
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct broker *b;
+
+	OBJ_CAST(b, arg, BROKER_MAGIC);
+	if (signo == SIGTERM || signo == SIGINT) {
+		stop(b, signo);
+		return;
+	}
+	log_reopen(); /* SIGHUP, SIGUSR1: logrotate */
+}
+
+static void
+put_together(struct broker *b)
+{
+	struct bus_conf bus = bus_settings(b);
+	struct net_conf net = net_settings(b);
+
+	b->desk = desk_new(b->loop);
+	b->store = store_new(b->desk, STORAGE_DEADLINE_MS);
+	b->bus = bus_new(b->loop, b->store, &bus);
+	b->env = (struct service_env){
+		.loop = b->loop,
+		.desk = b->desk,
+		.hooks = {
+			.bus = bus_api(b->bus),
+			.reply = calls_reply,
+			.fail = calls_fail,
+			.config = config_json,
+			.version = pages_version,
+		},
+	};
+	b->plugins = plugins_new(&b->env, b->conf, b->store);
+	b->env.plugins = b->plugins;
+	calls_init(&(struct calls_env){
+	    .loop = b->loop,
+	    .bus = b->bus,
+	    .plugins = b->plugins,
+	    .timeout = b->conf->server.command_timeout,
+	});
+	b->worker = worker_new(b->loop, &net);
+	bus_add_port(b->bus, &b->worker->port, &b->worker->routing);
+	b->pages = (struct pages){ b->conf, b->bus, b->store, b->worker };
+	pages_add_metrics(&b->pages);
+}
+
+struct broker *
+broker_new(const struct conf *conf)
+{
+	struct broker *b = xnew(sizeof *b);
+
+	b->magic = BROKER_MAGIC;
+	b->conf = conf;
+	the_broker = b;
+	b->loop = loop_new();
+	name_node(b);
+	put_together(b);
+	timer_init(&b->beat, on_beat, b);
+	timer_init(&b->goodbye, on_goodbye, b);
+	loop_at_turn_end(b->loop, on_turn_end, b);
+	loop_at_turn_end(b->loop, bus_turn_end, b->bus);
+	loop_at_turn_end(b->loop, worker_turn_end, b->worker);
+	return b;
+}
+
+void
+broker_free(struct broker **brokerp)
+{
+	struct broker *b;
+
+	if (*brokerp == NULL) {
+		return;
+	}
+	OBJ_TAKE(b, brokerp, BROKER_MAGIC);
+	for (size_t i = 0; i < sizeof b->sig / sizeof b->sig[0]; i++) {
+		sig_free(&b->sig[i]);
+	}
+	timer_stop(&b->beat);
+	timer_stop(&b->goodbye);
+	listener_free(&b->listener);
+	/* The worker says goodbye for those that are still there. */
+	bus_drop_all(b->bus);
+	worker_free(&b->worker);
+	bus_forget_ports(b->bus);
+	plugins_free(&b->plugins);
+	bus_free(&b->bus);
+	calls_fini();
+	store_free(&b->store);
+	desk_free(&b->desk);
+	loop_free(&b->loop);
+	metric_reset();
+	the_broker = NULL;
+	b->magic = 0;
+	free(b);
+}
+
+int
+broker_check(struct broker *b, struct aqb_why *why)
+{
+	OBJ_CHECK(b, BROKER_MAGIC);
+	return plugins_load(b->plugins, true, why);
+}
+
+static void
+watch_signals(struct broker *b)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+		b->sig[i] = sig_new(b->loop, signals[i], on_signal, b);
+	}
+}
+
+int
+broker_start(struct broker *b, struct aqb_why *why)
+{
+	const struct conf_server *c = &b->conf->server;
+	int err;
+
+	OBJ_CHECK(b, BROKER_MAGIC);
+	err = plugins_load(b->plugins, false, why);
+	if (err == AQB_OK) {
+		err = plugins_start(b->plugins, why);
+	}
+	if (err != AQB_OK) {
+		return err;
+	}
+	if (!bus_bootstrap(b->bus, why)) {
+		return AQB_EINVAL;
+	}
+	b->listener =
+	    listener_new(b->loop, c->host, (uint16_t)c->port, b->worker, why);
+	if (b->listener == NULL) {
+		return AQB_ESYS;
+	}
+	watch_signals(b);
+	health_beat();
+	b->last_stats = loop_now(b->loop);
+	on_beat(b);
+	LOG(AQB_INFO, "listening", F("host", c->host),
+	    FN("port", listener_port(b->listener)),
+	    F("version", ARQONBUS_VERSION), F("node", b->node));
+	telemetry_emit("server_started", AQB_INFO,
+	    &(struct telemetry_fields){ 0 });
+	return AQB_OK;
+}
+
+void
+broker_run(struct broker *b)
+{
+	OBJ_CHECK(b, BROKER_MAGIC);
+	loop_run(b->loop);
+	LOG(AQB_INFO, "stopped");
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "main/pages.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/hist.h"
+#include "bus/bus.h"
+#include "conf/conf.h"
+#include "host/health.h"
+#include "host/metric.h"
+#include "host/store.h"
+#include "main/version.h"
+#include "net/worker.h"
+#include "proto/msg.h"
+
+#define ADDRESS_SEPARATORS " ,"
+
+void
+pages_version(char *text, size_t size)
+{
+	snprintf(text, size,
+	    "{\"name\":\"ArqonBus\",\"version\":\"%s\",\"protocol\":\"1.0\","
+	    "\"build\":{\"abi\":\"%d.%d\",\"compiler\":\"%s\"}}\n",
+	    ARQONBUS_VERSION, AQB_ABI_MAJOR, AQB_ABI_MINOR, __VERSION__);
+}
+
+/* Is the peer one of `metrics_allow`?  Addresses come with their port. */
+static bool
+is_allowed(const char *list, const char *address)
+{
+	char ip[PORT_ADDRESS_SIZE];
+	char *colon;
+
+	snprintf(ip, sizeof ip, "%s", address + (*address == '['));
+	colon = strrchr(ip, ':');
+	if (colon != NULL) {
+		*colon = '\0';
+	}
+	if (ip[0] != '\0' && ip[strlen(ip) - 1] == ']') {
+		ip[strlen(ip) - 1] = '\0';
+	}
+	while (*list != '\0') {
+		size_t len;
+
+		list += strspn(list, ADDRESS_SEPARATORS);
+		len = strcspn(list, ADDRESS_SEPARATORS);
+		if (len > 0 && len == strlen(ip) &&
+		    memcmp(list, ip, len) == 0) {
+			return true;
+		}
+		list += len;
+	}
+	return false;
+}
+
+static int
+get_metrics(const struct pages *pages, bool loopback, const char *address,
+    struct buf *body, const char **typep)
+{
+	char *text;
+	size_t len;
+
+	if (!loopback &&
+	    !is_allowed(pages->conf->server.metrics_allow, address)) {
+		return 403;
+	}
+	text = metric_snapshot(&len);
+	if (text == NULL) {
+		return 503;
+	}
+	buf_add(body, text, len);
+	free(text);
+	*typep = "text/plain; version=0.0.4; charset=utf-8";
+	return 200;
+}
+
+int
+pages_get(void *arg, struct aqb_slice path, bool loopback, const char *address,
+    struct buf *body, const char **typep)
+{
+	const struct pages *pages = arg;
+	char name[32];
+	char text[512];
+	int status;
+
+	if (path.len >= sizeof name) {
+		return 404;
+	}
+	memcpy(name, path.data, path.len);
+	name[path.len] = '\0';
+	if (strcmp(name, "/metrics") == 0) {
+		return get_metrics(pages, loopback, address, body, typep);
+	}
+	if (strcmp(name, "/version") == 0) {
+		pages_version(text, sizeof text);
+		buf_puts(body, text);
+		return 200;
+	}
+	if (strcmp(name, "/health") != 0 &&
+	    strcmp(name, "/health/ready") != 0 &&
+	    strcmp(name, "/health/live") != 0) {
+		return 404;
+	}
+	status =
+	    health_text(strcmp(name, "/health/live") == 0, text, sizeof text);
+	buf_puts(body, text);
+	return status;
+}
+
+static void
+put_bus(const struct pages *pages, struct buf *b)
+{
+	const struct aqb_bus *api = bus_api(pages->bus);
+	struct aqb_stats s;
+
+	api->stats(NULL, &s);
+	metric_put(b, "arqonbus_clients", "Clients connected.", "gauge",
+	    s.clients);
+	metric_put(b, "arqonbus_rooms", "Rooms.", "gauge", s.rooms);
+	metric_put(b, "arqonbus_channels", "Channels.", "gauge", s.channels);
+	metric_put(b, "arqonbus_messages_received_total",
+	    "Messages from clients.", "counter", s.received);
+	metric_put(b, "arqonbus_messages_delivered_total",
+	    "Messages put into outboxes, one for each receiver.", "counter",
+	    s.delivered);
+	metric_put(b, "arqonbus_uptime_seconds", "Seconds since the start.",
+	    "gauge", s.uptime);
+	metric_put(b, "arqonbus_memory_short",
+	    "1 while memory is short and publishers are paused.", "gauge",
+	    bus_is_short_of_memory(pages->bus));
+	metric_put(b, "arqonbus_messages_alive", "Messages in memory.", "gauge",
+	    msg_alive());
+}
+
+static void
+put_storage(const struct pages *pages, struct buf *b)
+{
+	uint64_t messages, bytes;
+
+	store_usage(pages->store, &messages, &bytes);
+	metric_put(b, "arqonbus_storage_messages", "Messages kept in memory.",
+	    "gauge", messages);
+	metric_put(b, "arqonbus_storage_bytes", "What they cost.", "gauge",
+	    bytes);
+	metric_put(b, "arqonbus_storage_up", "1 while the storage is ok.",
+	    "gauge", strcmp(store_state(pages->store), "ok") == 0);
+}
+
+static void
+put_net(const struct pages *pages, struct buf *b)
+{
+	const struct port *port = &pages->worker->port;
+	const struct {
+		const char *name;
+		const char *help;
+		atomic_uint_fast64_t *value;
+	} counter[] = {
+		{ "arqonbus_connections_accepted_total",
+		    "Connections accepted.", &net_counters.accepted },
+		{ "arqonbus_connections_refused_total",
+		    "Connections refused: over a limit, or short of memory.",
+		    &net_counters.refused },
+		{ "arqonbus_accept_errors_total", "Accepts that failed.",
+		    &net_counters.accept_errors },
+		{ "arqonbus_handshakes_failed_total",
+		    "Connections that ended before they were clients.",
+		    &net_counters.handshakes_failed },
+		{ "arqonbus_bytes_received_total", "Bytes read.",
+		    &net_counters.bytes_in },
+		{ "arqonbus_bytes_sent_total", "Bytes written.",
+		    &net_counters.bytes_out },
+		{ "arqonbus_frames_received_total", "Text messages read.",
+		    &net_counters.messages_in },
+		{ "arqonbus_pings_sent_total", "Pings sent.",
+		    &net_counters.pings_sent },
+		{ "arqonbus_protocol_errors_total",
+		    "Connections closed for breaking RFC 6455.",
+		    &net_counters.protocol_errors },
+		{ "arqonbus_slow_consumers_total",
+		    "Connections closed for not reading.",
+		    &net_counters.slow_consumers },
+		{ "arqonbus_timeouts_total",
+		    "Connections closed for being silent or unfinished.",
+		    &net_counters.timeouts },
+		{ "arqonbus_http_requests_total",
+		    "Requests for pages on the data port.",
+		    &net_counters.http_requests },
+	};
+
+	for (size_t i = 0; i < sizeof counter / sizeof counter[0]; i++) {
+		metric_put(b, counter[i].name, counter[i].help, "counter",
+		    atomic_load(counter[i].value));
+	}
+	metric_put(b, "arqonbus_connections", "Connections open.", "gauge",
+	    atomic_load(&port->connections));
+	metric_put(b, "arqonbus_connections_half_open",
+	    "Connections that are not clients yet.", "gauge",
+	    atomic_load(&net_counters.half_open));
+	metric_put(b, "arqonbus_outbox_bytes", "Memory that waits to be sent.",
+	    "gauge", atomic_load(&port->outbox_bytes));
+	metric_put_hist(b, "arqonbus_routing_seconds",
+	    "From reading a message to the last write of the turn.",
+	    &pages->worker->routing);
+}
+
+static void
+write_metrics(void *arg, struct buf *b)
+{
+	const struct pages *pages = arg;
+
+	put_bus(pages, b);
+	put_storage(pages, b);
+	put_net(pages, b);
+}
+
+void
+pages_add_metrics(struct pages *pages)
+{
+	metric_add_source(write_metrics, pages);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MAIN_PAGES_H
+#define MAIN_PAGES_H
+
+/* What the data port answers to GET, and the numbers behind /metrics that no
+ * single layer knows. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <arqonbus/abi.h>
+
+struct buf;
+struct bus;
+struct conf;
+struct store;
+struct worker;
+
+struct pages {
+	const struct conf *conf;
+	struct bus *bus;
+	struct store *store;
+	struct worker *worker;
+};
+
+/* A net_conf.page; arg is the struct pages. */
+int pages_get(void *arg, struct aqb_slice path, bool loopback,
+    const char *address, struct buf *body, const char **typep);
+
+/* Have /metrics show the bus, the storage and the connections. */
+void pages_add_metrics(struct pages *pages);
+
+/* /version's answer. */
+void pages_version(char *text, size_t size);
+
+#endif
