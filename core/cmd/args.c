@@ -169,6 +169,21 @@ parse(const char *text, size_t len)
 	return json;
 }
 
+/* What the envelope itself means by these is no argument. */
+static bool
+is_of_envelope(const char *name)
+{
+	static const char *const own[] = { "type", "id", "version", "command",
+		"args", "payload", "timestamp", "ack", "from" };
+
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+		if (strcmp(name, own[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Where an argument is: in `args` (or payload.parameters), else beside them.
  * null is the same as not given. */
 static struct json_object *
@@ -180,7 +195,7 @@ find(struct json_object *inner, struct json_object *outer, const char *name)
 	    v != NULL) {
 		return v;
 	}
-	if (outer != NULL) {
+	if (outer != NULL && !is_of_envelope(name)) {
 		json_object_object_get_ex(outer, name, &v);
 	}
 	return v;

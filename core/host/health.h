@@ -22,8 +22,10 @@ void health_beat(void);
 /* The core's word about its storage. */
 void health_set_storage(enum health_state state);
 
-/* Plugins that were to run and do not. */
+/* How many plugins were to run and do not; and each by its name, with a word
+ * that lives for ever, or NULL: it runs. */
 void health_set_failed_plugins(unsigned n);
+void health_set_plugin(const char *name, const char *state);
 
 /* It is about to stop. */
 void health_set_draining(bool draining);
@@ -33,8 +35,14 @@ bool health_is_stalled(void);
 
 const char *health_state_name(enum health_state state);
 
-/* /health, or with `live` /health/live: writes JSON into text and returns
- * the HTTP status. */
+/*
+ * /health, or with `live` /health/live: writes JSON into text and returns
+ * the HTTP status, 200 or 503.  `size` is 128 at least; the names of plugins
+ * that do not run are left out where they do not fit.
+ */
 int health_text(bool live, char *text, size_t size);
+
+/* Forget everything, between tests. */
+void health_reset(void);
 
 #endif

@@ -9,19 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/hist.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/obj.h"
 #include "base/why.h"
 #include "host/health.h"
 
 #define CODES (AQB_CODE_INTERNAL + 1)
 #define PLUGIN_METRICS 128
+#define NAME_MAX_LEN 120 /* of a metric */
 #define SOURCES 16
+#define RECOUNT_MS 10000 /* how old the slow count of descriptors may be */
 
 static const struct {
 	const char *name;
@@ -37,15 +42,15 @@ static const struct {
 	    "Messages and requests refused, by error code." },
 	[METRIC_STRAY_ANSWERS_TOTAL] = { "arqonbus_stray_answers_total",
 	    "Late or double answers of plugins." },
-	[METRIC_GARBAGE_TOTAL] = { "arqonbus_storage_garbage_total",
-	    "Answers of the storage that made no sense." },
+	[METRIC_GARBAGE_TOTAL] = { "arqonbus_garbage_answers_total",
+	    "Answers of plugins that made no sense." },
 	[METRIC_TELEMETRY_TOTAL] = { "arqonbus_telemetry_emitted_total",
 	    "Telemetry events." },
 };
 
 struct plugin_metric {
-	const char *name;
-	const char *help;
+	char *name;
+	char *help;
 	bool gauge;
 	atomic_uint_fast64_t value;
 };
@@ -109,14 +114,53 @@ metric_add_command(const char *command, bool success)
 	c->ended[success]++;
 }
 
+/* What render() writes besides the table of its own. */
+static const char *const taken[] = {
+	"arqonbus_commands_total",
+	"arqonbus_core_stalled",
+	"arqonbus_heap_used_bytes",
+	"arqonbus_log_lost_total",
+};
+
 static bool
-name_is_right(const char *name)
+name_is_taken(const char *name)
 {
-	if (strncmp(name, "arqonbus_", 9) != 0) {
+	for (size_t i = 0; i < METRIC_COUNT; i++) {
+		if (strcmp(own[i].name, name) == 0) {
+			return true;
+		}
+	}
+	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+		if (strcmp(taken[i], name) == 0) {
+			return true;
+		}
+	}
+	for (uint32_t i = 0; i < plugin_metrics; i++) {
+		if (strcmp(plugin_metric[i].name, name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+name_is_right(const char *name, bool gauge)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+	size_t len = strlen(name);
+
+	if (strncmp(name, "arqonbus_", 9) != 0 || len == 9 ||
+	    len > NAME_MAX_LEN || strspn(name, letters) != len) {
 		return false;
 	}
-	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") ==
-	    strlen(name);
+	return gauge || (len > 6 && strcmp(name + len - 6, "_total") == 0);
+}
+
+/* One line of the page, without a character that needs an escape. */
+static bool
+help_is_right(const char *help)
+{
+	return help != NULL && strpbrk(help, "\n\r\\") == NULL;
 }
 
 uint32_t
@@ -124,17 +168,14 @@ metric_register(const char *name, const char *help, bool gauge)
 {
 	struct plugin_metric *m;
 
-	if (!name_is_right(name) || plugin_metrics == PLUGIN_METRICS) {
+	if (name == NULL || !name_is_right(name, gauge) ||
+	    !help_is_right(help) || name_is_taken(name) ||
+	    plugin_metrics == PLUGIN_METRICS) {
 		return 0;
 	}
-	for (uint32_t i = 0; i < plugin_metrics; i++) {
-		if (strcmp(plugin_metric[i].name, name) == 0) {
-			return 0;
-		}
-	}
 	m = &plugin_metric[plugin_metrics++];
-	m->name = name;
-	m->help = help;
+	m->name = xstrdup(name); /* the plugin may be gone before the page */
+	m->help = xstrdup(help);
 	m->gauge = gauge;
 	atomic_store(&m->value, 0);
 	return plugin_metrics;
@@ -161,9 +202,8 @@ metric_plugin_set(uint32_t handle, uint64_t n)
 void
 metric_add_source(metric_source_f *fn, void *arg)
 {
-	if (sources < SOURCES) {
-		source[sources++] = (struct source){ fn, arg };
-	}
+	assert(sources < SOURCES);
+	source[sources++] = (struct source){ fn, arg };
 }
 
 static void
@@ -193,8 +233,8 @@ metric_put_hist(struct buf *b, const char *name, const char *help,
 	}
 	buf_printf(b, "%s_bucket{le=\"+Inf\"} %llu\n", name,
 	    (unsigned long long)h->count);
-	buf_printf(b, "%s_sum %g\n%s_count %llu\n", name, (double)h->sum / 1e6,
-	    name, (unsigned long long)h->count);
+	buf_printf(b, "%s_sum %.6f\n%s_count %llu\n", name,
+	    (double)h->sum / 1e6, name, (unsigned long long)h->count);
 }
 
 static void
@@ -235,7 +275,7 @@ put_commands(struct buf *b)
 }
 
 static uint64_t
-open_descriptors(void)
+count_descriptors(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	uint64_t n = 0;
@@ -248,6 +288,28 @@ open_descriptors(void)
 	}
 	closedir(dir);
 	return n - 3; /* ".", "..", and the folder's own */
+}
+
+/*
+ * Linux 6.2 and later tell the number as the folder's size.  Before, they
+ * must be counted, which takes milliseconds where there are thousands: not
+ * each second.
+ */
+static uint64_t
+open_descriptors(void)
+{
+	static uint64_t counted, counted_at;
+	uint64_t now = clock_mono_ms();
+	struct stat st;
+
+	if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0) {
+		return (uint64_t)st.st_size;
+	}
+	if (counted_at == 0 || now - counted_at > RECOUNT_MS) {
+		counted = count_descriptors();
+		counted_at = now;
+	}
+	return counted;
 }
 
 static uint64_t
@@ -358,7 +420,11 @@ metric_reset(void)
 	for (size_t i = 0; i < CODES; i++) {
 		atomic_store(&rejected[i], 0);
 	}
-	plugin_metrics = 0;
+	while (plugin_metrics > 0) {
+		plugin_metrics--;
+		free(plugin_metric[plugin_metrics].name);
+		free(plugin_metric[plugin_metrics].help);
+	}
 	sources = 0;
 	pthread_mutex_lock(&snapshot.lock);
 	free(snapshot.text);

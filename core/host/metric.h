@@ -37,17 +37,21 @@ void metric_add_code(enum metric metric, enum aqb_code code);
 /* Count a command, which the registry knows, and how it ended. */
 void metric_add_command(const char *command, bool success);
 
-/* A plugin's: a handle, or 0 when the name is taken or not right.  The
- * strings live for ever. */
+/*
+ * A plugin's: a handle, or 0 when the name is taken or not right, or there
+ * are 128 already.  Names are `arqonbus_` and lower case letters, digits and
+ * `_`, those of counters end in `_total`; help is one line.  Both are copied.
+ * Core thread; the next two from any.
+ */
 uint32_t metric_register(const char *name, const char *help, bool gauge);
 void metric_plugin_add(uint32_t handle, uint64_t n);
 void metric_plugin_set(uint32_t handle, uint64_t n);
 
-/* Who knows a number at the time of asking writes it then. */
+/* Who knows a number at the time of asking writes it then.  At most 16. */
 typedef void metric_source_f(void *arg, struct buf *b);
 void metric_add_source(metric_source_f *fn, void *arg);
 
-/* One metric with its help, for sources.  `labels` is "" or `{..}`. */
+/* One metric with its help, for sources.  `type` is "counter" or "gauge". */
 void metric_put(struct buf *b, const char *name, const char *help,
     const char *type, uint64_t value);
 /* A histogram of microseconds, in seconds. */

@@ -2,8 +2,6 @@
 #include "host/plugin.h"
 
 #include <dlfcn.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,14 @@
 
 #include "base/mem.h"
 #include "base/why.h"
+#include "host/elf.h"
+#include "host/trust.h"
+
+/* More of either is a table without its end. */
+#define OPTIONS_MAX 256
+#define COMMANDS_MAX 1024
+
+#define CONF_SIZE_MAX (1u << 20)
 
 static bool
 name_is_right(const char *name)
@@ -56,6 +62,77 @@ check_head(const struct aqb_plugin *desc, struct aqb_why *why)
 	return AQB_OK;
 }
 
+/* How many bytes of the plugin's struct a value takes; 0: no known type. */
+static size_t
+option_width(uint32_t type)
+{
+	switch (type) {
+	case AQB_OPT_U32:
+	case AQB_OPT_ENUM:
+		return sizeof(uint32_t);
+	case AQB_OPT_BOOL:
+		return sizeof(bool);
+	case AQB_OPT_SIZE:
+	case AQB_OPT_DURATION:
+		return sizeof(uint64_t);
+	case AQB_OPT_STRING:
+	case AQB_OPT_SECRET:
+		return sizeof(const char *);
+	default:
+		return 0;
+	}
+}
+
+static int
+check_option(const struct aqb_option *o, size_t conf_size, struct aqb_why *why)
+{
+	size_t width = option_width(o->type);
+
+	if (!name_is_right(o->name)) {
+		return refuse(why, AQB_EABI, "an option has no proper name");
+	}
+	if (width == 0) {
+		return refuse(why, AQB_EABI, "option %s: type %u is unknown",
+		    o->name, o->type);
+	}
+	if (o->offset % width != 0 || o->offset > conf_size ||
+	    width > conf_size - o->offset) {
+		return refuse(why, AQB_EABI,
+		    "option %s: %zu bytes at offset %u of a struct of %zu",
+		    o->name, width, o->offset, conf_size);
+	}
+	if (o->help == NULL || o->dflt == NULL || o->min > o->max ||
+	    (o->type == AQB_OPT_ENUM && o->names == NULL)) {
+		return refuse(why, AQB_EABI,
+		    "option %s: its default, range, names or help is missing",
+		    o->name);
+	}
+	return AQB_OK;
+}
+
+static int
+check_options(const struct aqb_plugin *desc, struct aqb_why *why)
+{
+	const struct aqb_option *o = desc->options;
+
+	if (desc->conf_size > CONF_SIZE_MAX) {
+		return refuse(why, AQB_EABI, "conf_size: %u is over %u",
+		    desc->conf_size, CONF_SIZE_MAX);
+	}
+	for (size_t i = 0; o != NULL && o[i].type != AQB_OPT_END; i++) {
+		int err = i == OPTIONS_MAX
+		    ? refuse(why, AQB_EABI,
+			  "options: no AQB_OPTIONS_END after %d of them",
+			  OPTIONS_MAX)
+		    : check_option(&o[i], desc->conf_size, why);
+
+		if (err != AQB_OK) {
+			return err;
+		}
+	}
+	return AQB_OK;
+}
+
 static int
 check_storage(const struct aqb_storage_ops *ops, struct aqb_why *why)
 {
@@ -79,6 +156,10 @@ check_commands(const struct aqb_command *const *commands, struct aqb_why *why)
 	for (size_t i = 0; commands[i] != NULL; i++) {
 		const struct aqb_command *c = commands[i];
 
+		if (i == COMMANDS_MAX) {
+			return refuse(why, AQB_EABI,
+			    "commands: no NULL after %d of them", COMMANDS_MAX);
+		}
 		if (!AQB_HAS(c, exec) || !AQB_HAS(c, params) ||
 		    !AQB_HAS(c, summary) || !name_is_right(c->name)) {
 			return refuse(why, AQB_EABI,
@@ -107,8 +188,9 @@ plugin_check(const struct aqb_plugin *desc, struct aqb_why *why)
 		return refuse(why, AQB_EABI,
 		    "one of version, summary, init, fini is missing");
 	}
-	if (desc->options != NULL && desc->conf_size == 0) {
-		return refuse(why, AQB_EABI, "options without conf_size");
+	err = check_options(desc, why);
+	if (err != AQB_OK) {
+		return err;
 	}
 	if (desc->storage != NULL &&
 	    (err = check_storage(desc->storage, why)) != AQB_OK) {
@@ -136,40 +218,6 @@ plugin_kinds(const struct aqb_plugin *desc, char text[40])
 	    desc->telemetry != NULL ? "telemetry" : "");
 }
 
-/* May only root or we have written this? */
-static int
-check_writers(const char *path, bool is_folder, struct aqb_why *why)
-{
-	const char *what = is_folder ? "its folder" : "the file";
-	struct stat st;
-
-	if (lstat(path, &st) != 0) {
-		return refuse(why, errno == ENOENT ? AQB_ENOENT : AQB_ESYS,
-		    "%s: %s", path, strerror(errno));
-	}
-	if (is_folder ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode)) {
-		return refuse(why, AQB_EPERM, "%s: not a plain %s", path,
-		    is_folder ? "folder" : "file");
-	}
-	if (is_folder && st.st_uid == 0 && (st.st_mode & S_ISVTX)) {
-		return AQB_OK; /* like /tmp: nobody can replace our file */
-	}
-	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-		return refuse(why, AQB_EPERM,
-		    "%s: %s may be written by others (mode %04o); chmod go-w",
-		    path, what, st.st_mode & 07777u);
-	}
-	if (!is_folder && (st.st_mode & (S_ISUID | S_ISGID))) {
-		return refuse(why, AQB_EPERM, "%s: is setuid or setgid", path);
-	}
-	if (st.st_uid != 0 && st.st_uid != geteuid()) {
-		return refuse(why, AQB_EPERM,
-		    "%s: %s belongs to user %u, neither root nor us", path,
-		    what, (unsigned)st.st_uid);
-	}
-	return AQB_OK;
-}
-
 /* The first folder of the list that has the file. */
 static char *
 find_file(const char *name, const char *folders)
@@ -191,29 +239,6 @@ find_file(const char *name, const char *folders)
 	return NULL;
 }
 
-static int
-check_path(const char *path, struct aqb_why *why)
-{
-	char *folder = xstrdup(path);
-	int err;
-
-	*strrchr(folder, '/') = '\0';
-	/* A folder may be reached through links; what counts is where it
-	 * is. */
-	if (*folder != '\0') {
-		char *real = realpath(folder, NULL);
-
-		free(folder);
-		folder = real != NULL ? real : xstrdup("");
-	}
-	err = check_writers(*folder == '\0' ? "/" : folder, true, why);
-	if (err == AQB_OK) {
-		err = check_writers(path, false, why);
-	}
-	free(folder);
-	return err;
-}
-
 int
 plugin_open(struct plugin_file *filep, const char *name, const char *folders,
     struct aqb_why *why)
@@ -231,7 +256,10 @@ plugin_open(struct plugin_file *filep, const char *name, const char *folders,
 		return refuse(why, AQB_ENOENT, "%s: not found in %s", name,
 		    folders);
 	}
-	err = check_path(filep->path, why);
+	err = trust_check(filep->path, why);
+	if (err == AQB_OK) {
+		err = elf_check(filep->path, why);
+	}
 	if (err != AQB_OK) {
 		goto fail;
 	}

@@ -32,7 +32,7 @@ void plugin_close(struct plugin_file *file);
  * ours, then what it declares. */
 int plugin_check(const struct aqb_plugin *desc, struct aqb_why *why);
 
-/* "storage", "commands,telemetry"; a static buffer of the caller's. */
+/* What it brings: "storage", "commands,telemetry"; "" is nothing. */
 void plugin_kinds(const struct aqb_plugin *desc, char text[40]);
 
 #endif

@@ -16,14 +16,25 @@
 struct plugins;
 struct store;
 
+/* All borrowed, for as long as it lives. */
 struct plugins *plugins_new(const struct service_env *env,
     const struct conf *conf, struct store *store);
+
+/* fini, the last first, and close.  What still runs is stopped before, which
+ * takes up to a second each: plugins_stop() is the better way. */
 void plugins_free(struct plugins **pluginsp);
 
-/* Open every enabled plugin, check its options, and (unless only checking)
- * init it.  Refuses when a required one fails, or two are at odds. */
+/*
+ * Open every enabled plugin, check its options, and (unless only checking)
+ * init it, the storage first.  Refuses when a required one or the storage
+ * fails, when two are at odds (AQB_EEXIST, naming both files), and when an
+ * option is wrong; with only_check also when an optional one's file is not
+ * right.  Once for each struct plugins.
+ */
 int plugins_load(struct plugins *p, bool only_check, struct aqb_why *why);
 
+/* Start what was loaded, the storage first.  Refuses when a required one or
+ * the storage fails; what has started by then is to be stopped. */
 int plugins_start(struct plugins *p, struct aqb_why *why);
 
 /* Stop all, the last first; done is called in a later turn, when all have

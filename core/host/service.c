@@ -31,14 +31,42 @@ do_log(const struct aqb_host *host, enum aqb_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	LOG(level, text, F("plugin", service_of(host)->plugin));
+	if ((int)level < AQB_DEBUG || (int)level > AQB_ERROR) {
+		level = AQB_ERROR;
+	}
+	/* The sentence is ours, for what is held back is counted by it. */
+	LOG(level, "plugin says", F("plugin", service_of(host)->plugin),
+	    F("text", text));
 }
 
 static void
 do_answer(const struct aqb_host *host, aqb_ticket ticket, enum aqb_err err,
     const struct aqb_answer *answer)
 {
-	desk_answer(service_of(host)->env->desk, ticket, err, answer);
+	const struct service *s = service_of(host);
+
+	switch (desk_answer(s->env->desk, ticket, err, answer)) {
+	case DESK_TAKEN:
+		break;
+	case DESK_STRAY:
+		LOG(AQB_WARNING, "a late or double answer was ignored",
+		    F("plugin", s->plugin));
+		break;
+	case DESK_GARBAGE:
+		LOG(AQB_ERROR, "an answer makes no sense",
+		    F("plugin", s->plugin), FN("error", err));
+		break;
+	}
+}
+
+/* Its plugin's, and one of each post's that has not run. */
+static void
+service_unref(struct service *s)
+{
+	if (atomic_fetch_sub(&s->refs, 1) == 1) {
+		free(s->plugin);
+		free(s);
+	}
 }
 
 /* A post on its way, so that a plugin is not unloaded under it. */
@@ -54,8 +82,10 @@ run_post(void *arg)
 	struct post post = *(struct post *)arg;
 
 	free(arg);
-	post.fn(post.arg);
-	atomic_fetch_sub(&post.service->posts, 1);
+	if (!post.service->gone) {
+		post.fn(post.arg);
+	}
+	service_unref(post.service);
 }
 
 static bool
@@ -68,9 +98,9 @@ do_post(const struct aqb_host *host, aqb_post_f *fn, void *arg)
 		return false;
 	}
 	*post = (struct post){ s, fn, arg };
-	atomic_fetch_add(&s->posts, 1);
+	atomic_fetch_add(&s->refs, 1);
 	if (!loop_post(s->env->loop, run_post, post)) {
-		atomic_fetch_sub(&s->posts, 1);
+		service_unref(s);
 		free(post);
 		return false;
 	}
@@ -189,10 +219,11 @@ static const struct aqb_metrics metrics = {
 	.set = do_metric_set,
 };
 
-void
-service_init(struct service *s, const struct service_env *env,
-    const char *plugin)
+struct service *
+service_new(const struct service_env *env, const char *plugin)
 {
+	struct service *s = xnew(sizeof *s);
+
 	*s = (struct service){
 		.host = {
 			.size = sizeof s->host,
@@ -219,6 +250,26 @@ service_init(struct service *s, const struct service_env *env,
 			.metrics = &metrics,
 		},
 		.env = env,
-		.plugin = plugin,
+		.plugin = xstrdup(plugin),
+		.refs = 1,
 	};
+	return s;
+}
+
+unsigned
+service_drop(struct service **sp, bool keep)
+{
+	struct service *s = *sp;
+	unsigned posts;
+
+	*sp = NULL;
+	if (s == NULL) {
+		return 0;
+	}
+	posts = atomic_load(&s->refs) - 1;
+	s->gone = true;
+	if (!keep) {
+		service_unref(s);
+	}
+	return posts;
 }

@@ -35,11 +35,21 @@ struct service_env {
 struct service {
 	struct aqb_host host; /* first: plugins hold a pointer to it */
 	const struct service_env *env;
-	const char *plugin;
-	atomic_uint posts; /* waiting to run */
+	char *plugin; /* its name */
+	bool gone;
+	atomic_uint refs; /* the plugin, and posts that have not run */
 };
 
-void service_init(struct service *s, const struct service_env *env,
-    const char *plugin);
+/* `env` lives longer; of it `plugins` may be filled in later, the hooks may
+ * not. */
+struct service *service_new(const struct service_env *env, const char *plugin);
+
+/*
+ * The plugin is no more.  Its posts that have not run never will; they keep
+ * the service till then, and their number is returned: its own threads may be
+ * at work, and its code must stay.  `keep` leaves the service there for one
+ * that may still use it.  NULL is fine.
+ */
+unsigned service_drop(struct service **sp, bool keep);
 
 #endif

@@ -134,10 +134,13 @@ position_is_right(const struct aqb_position *pos)
 }
 
 /* Where the stream ends: nothing is kept (first is last + 1), or first to
- * last. */
+ * last.  A stream that was never begun has no epoch to tell. */
 static bool
 ends_are_right(const struct aqb_answer *answer)
 {
+	if (answer->pos.seq == 0 && answer->pos.epoch[0] == '\0') {
+		return answer->n == 0;
+	}
 	return epoch_is_right(&answer->pos) && answer->first > 0 &&
 	    answer->first <= answer->pos.seq + 1;
 }
@@ -278,7 +281,8 @@ store_tail(struct store *s, const char *stream, struct aqb_answer *answerp,
 		take_note(s, when);
 		return when;
 	}
-	if (when != AQB_DONE || !ends_are_right(answerp)) {
+	if (when != AQB_DONE || !epoch_is_right(&answerp->pos) ||
+	    !ends_are_right(answerp)) {
 		return garbage(s, "tail: no known answer");
 	}
 	take_note(s, AQB_OK);

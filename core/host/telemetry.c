@@ -34,18 +34,21 @@ telemetry_wanted(void)
 void
 telemetry_add_sink(const struct aqb_telemetry_ops *ops, void *self)
 {
-	if (sinks < SINKS) {
-		sink[sinks].ops = ops;
-		sink[sinks].self = self;
-		sinks++;
+	if (sinks == SINKS) {
+		LOG(AQB_ERROR, "too many telemetry sinks; one hears nothing",
+		    FN("limit", SINKS));
+		return;
 	}
+	sink[sinks].ops = ops;
+	sink[sinks].self = self;
+	sinks++;
 }
 
 void
-telemetry_remove_sink(const void *self)
+telemetry_remove_sink(const struct aqb_telemetry_ops *ops, const void *self)
 {
 	for (size_t i = 0; i < sinks; i++) {
-		if (sink[i].self == self) {
+		if (sink[i].ops == ops && sink[i].self == self) {
 			sink[i] = sink[--sinks];
 			break;
 		}
@@ -107,7 +110,11 @@ emit(const char *type, enum aqb_level severity,
 	put_text(b, "channel", f->channel);
 	put_text(b, "message_id", f->message_id);
 	buf_puts(b, ",\"metadata\":");
-	buf_add(b, metadata.data, metadata.len);
+	if (metadata.len == 0) {
+		buf_puts(b, "{}");
+	} else {
+		buf_add(b, metadata.data, metadata.len);
+	}
 	buf_putc(b, '}');
 	hand_out(&event);
 }

@@ -18,6 +18,7 @@ struct telemetry_fields {
 	const char *metadata; /* a JSON object as text */
 };
 
+/* Number an event and hand it to every sink, as one JSON object made once. */
 void telemetry_emit(const char *type, enum aqb_level severity,
     const struct telemetry_fields *fields);
 
@@ -31,8 +32,9 @@ bool telemetry_wanted(void);
 /* The node's name in events; lives for ever. */
 void telemetry_set_node(const char *node);
 
-/* Sinks; `self` is the plugin's. */
+/* Sinks, at most eight; `self` is the plugin's. */
 void telemetry_add_sink(const struct aqb_telemetry_ops *ops, void *self);
-void telemetry_remove_sink(const void *self);
+void telemetry_remove_sink(const struct aqb_telemetry_ops *ops,
+    const void *self);
 
 #endif

@@ -165,7 +165,8 @@ loop_now(struct loop *loop)
 {
 	OBJ_CHECK(loop, LOOP_MAGIC);
 	if (loop->now == 0) {
-		}
+		loop->now = clock_mono_ms();
+	}
 	return loop->now;
 }
 

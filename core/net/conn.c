@@ -440,7 +440,7 @@ time_out(struct conn *conn, uint64_t now)
 	if (conn->paused) {
 		return;
 	}
-	if (conn->pinged != 0 && conn->heard > conn->pinged) {
+	if (conn->pinged != 0 && conn->heard >= conn->pinged) {
 		conn->pinged = 0;
 	}
 	if (conn->pinged != 0 && now - conn->pinged >= c->ping_timeout) {

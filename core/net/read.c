@@ -29,6 +29,21 @@
  * its socket is left alone until they are used up).
  */
 
+/* Where bytes wait; from the first on, the message they are of has a
+ * deadline. */
+static struct inbox *
+open_inbox(struct conn *conn)
+{
+	bool had = conn->in != NULL;
+	struct inbox *in =
+	    inbox_get(&conn->in, loop_now(conn->worker->loop));
+
+	if (!had && in != NULL) {
+		conn_arm(conn);
+	}
+	return in;
+}
+
 /* A bad envelope: the bus is told, with the id if that could be read. */
 static void
 reject_up(struct conn *conn, struct envelope *env, enum aqb_code code,
@@ -98,7 +113,7 @@ take_data(struct conn *conn, const struct ws_item *item, uint64_t received_us)
 		take_message(conn, item->data, item->len, received_us);
 		return;
 	}
-	in = inbox_get(&conn->in, loop_now(conn->worker->loop));
+	in = open_inbox(conn);
 	if (in == NULL || !inbox_add_part(in, item->data, item->len)) {
 		conn_close(conn, 1011, "out of memory");
 		return;
@@ -251,13 +266,12 @@ wait_for_turn(struct conn *conn)
 static void
 keep(struct conn *conn, const uint8_t *data, size_t len, size_t need)
 {
-	bool had = conn->in != NULL;
 	struct inbox *in;
 
 	if (conn->state == CONN_GONE || conn->state == CONN_ENDING) {
 		return;
 	}
-	in = inbox_get(&conn->in, loop_now(conn->worker->loop));
+	in = open_inbox(conn);
 	if (in == NULL || !inbox_add(in, data, len) ||
 	    (need > 0 && !inbox_reserve(in, need))) {
 		conn_gone(conn, 1011, "out of memory");
@@ -265,8 +279,6 @@ keep(struct conn *conn, const uint8_t *data, size_t len, size_t need)
 	}
 	if (need == 0) {
 		wait_for_turn(conn);
-	} else if (!had) {
-		conn_arm(conn); /* a message has begun: it has a deadline */
 	}
 }
 

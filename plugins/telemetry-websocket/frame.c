@@ -53,8 +53,7 @@ is_plain_json(const char *text, size_t len)
 }
 
 static enum aqb_code
-parse(const char *text, size_t len, struct json_object **objectp,
-    struct aqb_why *why)
+parse(char *text, size_t len, struct json_object **objectp, struct aqb_why *why)
 {
 	struct json_tokener *tok;
 	struct json_object *object;
@@ -64,6 +63,7 @@ parse(const char *text, size_t len, struct json_object **objectp,
 	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL) {
 		len--; /* json-c would call these unparsed */
 	}
+	text[len] = '\0'; /* it would wait for more of a number */
 	if (!is_plain_json(text, len)) {
 		return frame_reject(why, AQB_CODE_INVALID_JSON,
 		    "frame: not JSON; send one JSON object");
@@ -74,7 +74,7 @@ parse(const char *text, size_t len, struct json_object **objectp,
 	}
 	json_tokener_set_flags(tok,
 	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	object = json_tokener_parse_ex(tok, text, (int)len);
+	object = json_tokener_parse_ex(tok, text, (int)len + 1);
 	whole = json_tokener_get_error(tok) == json_tokener_success &&
 	    json_tokener_get_parse_end(tok) == len;
 	json_tokener_free(tok);
@@ -213,7 +213,7 @@ read_since(struct json_object *object, struct frame *f, struct aqb_why *why)
 }
 
 enum aqb_code
-frame_read(const char *text, size_t len, struct frame *f, struct aqb_why *why)
+frame_read(char *text, size_t len, struct frame *f, struct aqb_why *why)
 {
 	struct json_object *object;
 	enum aqb_code code;

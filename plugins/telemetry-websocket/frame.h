@@ -29,10 +29,11 @@ struct frame {
 };
 
 /*
- * Read a frame.  Anything else than 0 is the code of the error that its
- * sender is told, with the sentence in *why; then *framep means nothing.
+ * Read a frame.  There must be room for one byte behind it, and the text is
+ * changed.  Anything else than 0 is the code of the error that its sender is
+ * told, with the sentence in *why; then *framep means nothing.
  */
-enum aqb_code frame_read(const char *text, size_t len, struct frame *framep,
+enum aqb_code frame_read(char *text, size_t len, struct frame *framep,
     struct aqb_why *why);
 
 /* Write the sentence and return the code, so that a refusal is one statement.

@@ -14,6 +14,10 @@
 /* Connections taken in before the others get their turn. */
 #define ACCEPT_MAX 32
 
+/* What the kernel keeps for one viewer: by itself it would grow to megabytes,
+ * all of it old news to who reads slowly. */
+#define SEND_BUFFER (128 * 1024)
+
 /* A peer that vanished is given up after so many milliseconds. */
 #define PEER_TIMEOUT_MS 30000
 
@@ -144,10 +148,12 @@ static void
 prepare(int fd)
 {
 	int yes = 1;
+	int size = SEND_BUFFER;
 	unsigned timeout = PEER_TIMEOUT_MS;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
 }
 

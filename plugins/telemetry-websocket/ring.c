@@ -191,7 +191,7 @@ ring_read(struct ring *r, uint64_t *fromp, struct ring_event *events[],
 	size_t n = 0;
 
 	pthread_mutex_lock(&r->lock);
-	if (seq < r->first) {
+	if (seq < r->first && r->last > 0) {
 		seq = r->first;
 	}
 	while (seq <= r->last && slot_of(r, seq)->event == NULL) {

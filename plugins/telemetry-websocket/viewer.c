@@ -34,8 +34,7 @@ send_text(struct viewer *v, unsigned char *text, size_t len)
 		return SENT_FAILED;
 	}
 	/* What the socket did not take is kept by the library: one frame. */
-	v->is_stuck = lws_partial_buffered(v->wsi) != 0;
-	return v->is_stuck ? SENT_STUCK : SENT;
+	return lws_partial_buffered(v->wsi) ? SENT_STUCK : SENT;
 }
 
 int
@@ -46,7 +45,7 @@ viewer_open(struct viewer *v, struct audience *audience, struct lws *wsi)
 	uint64_t last = ring_last(plane->ring);
 
 	*v = (struct viewer){ .audience = audience, .wsi = wsi };
-	v->next = last + 1;
+	v->next = last == 0 ? 0 : last + 1;
 	filter_init(&v->filter);
 	STAILQ_INIT(&v->replies);
 	LIST_INSERT_HEAD(&audience->viewers, v, link);
@@ -191,13 +190,8 @@ handle(struct viewer *v)
 int
 viewer_receive(struct viewer *v, const void *data, size_t len)
 {
-	if (lws_is_first_fragment(v->wsi)) {
-		v->len = 0;
-		v->is_too_long = false;
-		v->is_binary = lws_frame_is_binary(v->wsi) != 0;
-	}
 	if (v->text == NULL) {
-		v->text = malloc(FRAME_MAX);
+		v->text = malloc(FRAME_MAX + 1);
 		if (v->text == NULL) {
 			return -1;
 		}
@@ -208,11 +202,15 @@ viewer_receive(struct viewer *v, const void *data, size_t len)
 		memcpy(v->text + v->len, data, len);
 		v->len += len;
 	}
+	v->is_binary |= lws_frame_is_binary(v->wsi) != 0;
 	if (lws_is_final_fragment(v->wsi)) {
 		handle(v);
 		/* Most viewers speak once: keep nothing for the silent. */
 		free(v->text);
 		v->text = NULL;
+		v->len = 0;
+		v->is_too_long = false;
+		v->is_binary = false;
 	}
 	return 0;
 }
@@ -330,6 +328,9 @@ send_events(struct viewer *v, bool *morep)
 		size_t i, n;
 
 		n = ring_read(ring, &from, events, TURN_READ);
+		if (v->next == 0) {
+			v->next = from;
+		}
 		miss(v, from);
 		sent = send_gap(v);
 		if (sent == SENT) {
@@ -350,7 +351,6 @@ viewer_write(struct viewer *v)
 	enum sent sent;
 
 	if (v->is_stuck) {
-		v->is_stuck = false;
 		fall_behind(v);
 	}
 	sent = send_replies(v);
@@ -360,6 +360,8 @@ viewer_write(struct viewer *v)
 	if (sent == SENT_FAILED) {
 		return -1;
 	}
+	/* A full socket is mostly one that took the last write whole. */
+	v->is_stuck = lws_send_pipe_choked(v->wsi) != 0;
 	if (sent == SENT_STUCK || more) {
 		lws_callback_on_writable(v->wsi);
 	} else if (v->audience->is_closing) {

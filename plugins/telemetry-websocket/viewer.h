@@ -36,10 +36,10 @@ struct viewer {
 	struct lws *wsi;
 	struct filter filter;
 
-	uint64_t next;   /* the event to look at next */
+	uint64_t next;   /* the event to look at next; 0: whichever comes */
 	uint64_t missed; /* not sent from here to `next`; 0: nothing missed */
 	uint64_t replay; /* up to here it is catching up as it asked to */
-	bool is_stuck;   /* the socket did not take all of the last write */
+	bool is_stuck;   /* the socket was full after the last write */
 	bool is_paused;  /* has replies enough waiting; not read from */
 
 	struct reply_list replies;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "web.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,6 +17,8 @@
 
 #define JSON "application/json"
 #define PROMETHEUS "text/plain; version=0.0.4; charset=utf-8"
+
+#define NO_TOKEN "{\"error\":\"show the token of the telemetry port\"}"
 
 enum page {
 	PAGE_HEALTH,
@@ -109,8 +112,7 @@ decide(struct answer *a, const struct plane *plane, struct lws *wsi,
 		a->value = "GET, HEAD";
 	} else if (page != PAGE_HEALTH && page != PAGE_LIVE &&
 	    !access_allows(wsi, plane->conf->token)) {
-		refusal(a, HTTP_STATUS_UNAUTHORIZED,
-		    "{\"error\":\"show the token of the telemetry port\"}");
+		refusal(a, HTTP_STATUS_UNAUTHORIZED, NO_TOKEN);
 		a->header = "www-authenticate:";
 		a->value = "Bearer";
 	} else if (page == PAGE_NONE) {
@@ -225,46 +227,70 @@ web_drop(struct web *web)
 	web->sent = 0;
 }
 
-/* Answer at once instead of upgrading. */
-static int
-turn_away(const struct answer *a, struct lws *wsi)
+/* Is the subprotocol, if one is offered, one that we speak?  Among strangers
+ * only, the library would hang up without a word. */
+static bool
+offers_ours(struct lws *wsi)
 {
-	struct web web = { .text = NULL, .closes = true };
-	int n = -1;
+	char text[256];
+	char *next = text;
+	const char *name;
+	int n = lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_PROTOCOL);
 
-	if (build(&web, a, wsi, true) &&
-	    lws_write(wsi, web.text + LWS_PRE, web.len, LWS_WRITE_HTTP_FINAL) >=
-		0) {
-		n = 1;
+	if (n <= 0) {
+		return lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) == 0;
 	}
-	web_drop(&web);
-	return n;
+	while ((name = strsep(&next, ", \t")) != NULL) {
+		if (strcmp(name, TELEMETRY_PROTOCOL) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Answer at once instead of upgrading, in bytes of our own: at this point the
+ * library has not read yet which version of HTTP it speaks, and would say 1.0,
+ * which WebSocket clients do not understand.
+ */
+static int
+turn_away(struct lws *wsi, const char *status, const char *header,
+    const char *body)
+{
+	char text[LWS_PRE + HEAD_MAX];
+	char *start = text + LWS_PRE;
+	int len;
+
+	len = snprintf(start, HEAD_MAX,
+	    "HTTP/1.1 %s\r\ncontent-type: " JSON "\r\ncontent-length: %zu\r\n"
+	    "cache-control: no-store\r\nconnection: close\r\n%s\r\n%s",
+	    status, strlen(body), header, body);
+	(void)lws_write(wsi, (unsigned char *)start, (size_t)len,
+	    LWS_WRITE_HTTP_FINAL);
+	return -1;
 }
 
 int
 web_upgrade(const struct plane *plane, struct lws *wsi, uint32_t n,
     const char *protocol)
 {
-	struct answer a = { .status = 0 };
-	int done;
-
 	if (strcasecmp(protocol, "websocket") != 0) {
-		return -1;
+		return turn_away(wsi, "400 Bad Request", "",
+		    "{\"error\":\"only WebSocket may be upgraded to\"}");
 	}
 	if (!access_allows(wsi, plane->conf->token)) {
-		refusal(&a, HTTP_STATUS_UNAUTHORIZED,
-		    "{\"error\":\"show the token of the telemetry port\"}");
-		a.header = "www-authenticate:";
-		a.value = "Bearer";
-	} else if (n >= plane->conf->max_viewers) {
-		refusal(&a, HTTP_STATUS_SERVICE_UNAVAILABLE,
-		    "{\"error\":\"max_viewers are watching already\"}");
-		a.header = "retry-after:";
-		a.value = "5";
-	} else {
-		return 0;
+		return turn_away(wsi, "401 Unauthorized",
+		    "www-authenticate: Bearer\r\n", NO_TOKEN);
 	}
-	done = turn_away(&a, wsi);
-	free(a.body);
-	return done;
+	if (!offers_ours(wsi)) {
+		return turn_away(wsi, "400 Bad Request", "",
+		    "{\"error\":\"offer subprotocol " TELEMETRY_PROTOCOL
+		    ", or none\"}");
+	}
+	if (n >= plane->conf->max_viewers) {
+		return turn_away(wsi, "503 Service Unavailable",
+		    "retry-after: 5\r\n",
+		    "{\"error\":\"max_viewers are watching already\"}");
+	}
+	return 0;
 }

@@ -28,10 +28,8 @@ int web_write(struct web *web, struct lws *wsi);
 /* Throw away what is left. */
 void web_drop(struct web *web);
 
-/*
- * Somebody wants to watch, of `n` who do already.  0: let it; else the request
- * has been refused: 1 answered, -1 close the connection.
- */
+/* Somebody wants to watch, while `n` do already.  0 lets it; -1: it has been
+ * told why not, close the connection. */
 int web_upgrade(const struct plane *plane, struct lws *wsi, uint32_t n,
     const char *protocol);
 

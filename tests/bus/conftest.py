@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+import functools
+import inspect
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from broker import ADMIN, Broker  # noqa: E402
+
+
+def pytest_pyfunc_call(pyfuncitem):
+    """Async tests run on a loop of their own."""
+    if inspect.iscoroutinefunction(pyfuncitem.obj):
+        names = pyfuncitem._fixtureinfo.argnames
+        kw = {n: pyfuncitem.funcargs[n] for n in names}
+        asyncio.run(asyncio.wait_for(pyfuncitem.obj(**kw), 120))
+        return True
+    return None
+
+
+@pytest.fixture(scope="module")
+def broker():
+    """One broker for a file's tests; they use rooms of their own."""
+    b = Broker(env={"ARQONBUS_AUTH_ADMIN_TOKEN": ADMIN})
+    try:
+        yield b
+        b.stop()
+    finally:
+        b.kill()
+
+
+@pytest.fixture
+def start():
+    """Start brokers with settings of their own: start("--set", "server.x=y")."""
+    started = []
+
+    @functools.wraps(Broker)
+    def go(*flags, **kw):
+        kw.setdefault("env", {}).setdefault("ARQONBUS_AUTH_ADMIN_TOKEN", ADMIN)
+        b = Broker(*flags, **kw)
+        started.append(b)
+        return b
+
+    try:
+        yield go
+        for b in started:
+            b.stop()
+    finally:
+        for b in started:
+            b.kill()

@@ -1,0 +1,1146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""telemetry-websocket as the broker has it: the built plugin in a small host
+(telemetry_driver), watched by python3-websockets and by bare sockets.
+
+TELEMETRY_PLUGIN and TELEMETRY_DRIVER name the two files, if they are not
+where make puts them.
+"""
+
+import asyncio
+import http.client
+import json
+import os
+import queue
+import resource
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+import websockets
+
+BUILD = os.environ.get("abs_top_builddir") or os.path.dirname(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+)
+PLUGIN = os.environ.get(
+    "TELEMETRY_PLUGIN", BUILD + "/plugins/.libs/telemetry-websocket.so"
+)
+DRIVER = os.environ.get(
+    "TELEMETRY_DRIVER", BUILD + "/tests/plugins/telemetry_driver"
+)
+DEADLINE = 20
+
+
+class Broker:
+    """The driver with the plugin in it."""
+
+    def __init__(self, **options):
+        options.setdefault("port", 0)
+        self.process = subprocess.Popen(
+            [DRIVER, PLUGIN] + [f"{k}={v}" for k, v in options.items()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.answers = queue.Queue()
+        self.logs = []
+        self.port = None
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            line = line.rstrip("\n")
+            if line.startswith("log "):
+                self.logs.append(line)
+            else:
+                self.answers.put(line)
+
+    def tell(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def ask(self, command):
+        self.tell(command)
+        return self.answers.get(timeout=DEADLINE)
+
+    def start(self):
+        answer = self.ask("start")
+        for line in self.logs:
+            if "telemetry listening" in line:
+                self.port = int(line.rsplit("port=", 1)[1])
+        return answer
+
+    def emit(self, kind, count=1, size=0):
+        return int(self.ask(f"emit {kind} {count} {size}").split()[1])
+
+    def metric(self, name):
+        pairs = (p.split("=") for p in self.ask("metrics").split()[1:])
+        return int(dict(pairs)["arqonbus_telemetry_" + name])
+
+    def expect_metric(self, name, wanted):
+        expect(lambda: self.metric(name) == wanted)
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def end(self):
+        try:
+            if self.process.poll() is None:
+                self.tell("quit")
+            status = self.process.wait(timeout=DEADLINE)
+        finally:
+            self.process.kill()
+            self.reader.join()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert status == 0
+        assert [line for line in self.logs if line.startswith("log error")] == []
+
+
+def expect(condition):
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def broker_with():
+    brokers = []
+
+    def make(**options):
+        broker = Broker(**options)
+        brokers.append(broker)
+        assert broker.start() == "started 0 "
+        return broker
+
+    yield make
+    for broker in brokers:
+        try:
+            if broker.process.poll() is None:
+                broker.ask("fini")
+        finally:
+            broker.end()
+
+
+@pytest.fixture
+def broker(broker_with):
+    return broker_with()
+
+
+# A viewer that speaks through python3-websockets.
+
+
+class Viewer:
+    def __init__(self, websocket):
+        self.websocket = websocket
+
+    async def send(self, frame):
+        await self.websocket.send(
+            json.dumps(frame) if isinstance(frame, dict) else frame
+        )
+
+    async def get(self):
+        return json.loads(await asyncio.wait_for(self.websocket.recv(), DEADLINE))
+
+    async def expect(self, **wanted):
+        frame = await self.get()
+        assert {k: frame.get(k) for k in wanted} == wanted
+        return frame
+
+    async def expect_events(self, *seqs):
+        for seq in seqs:
+            await self.expect(seq=seq)
+
+    async def settle(self):
+        """Everything sent before this has been understood."""
+        await self.send({"type": "ping"})
+        await self.expect(event_type="pong")
+
+    async def subscribe(self, *events, **more):
+        await self.send({"type": "subscribe", "events": events, **more})
+
+    async def closed(self):
+        with pytest.raises(websockets.ConnectionClosed) as caught:
+            while True:
+                await self.get()
+        return caught.value.rcvd
+
+
+class watching:
+    """async with watching(broker) as viewer: greeted already."""
+
+    def __init__(self, broker, path="/", **more):
+        self.connecting = websockets.connect(
+            f"ws://127.0.0.1:{broker.port}{path}", max_size=None, **more
+        )
+
+    async def __aenter__(self):
+        viewer = Viewer(await self.connecting.__aenter__())
+        viewer.hello = await viewer.expect(event_type="telemetry_connected")
+        return viewer
+
+    async def __aexit__(self, *args):
+        await self.connecting.__aexit__(*args)
+
+
+def told(test):
+    """Run an async test."""
+
+    def run(broker_with):
+        asyncio.run(test(broker_with))
+
+    run.__name__ = test.__name__
+    return run
+
+
+# A viewer that is a socket, for what no decent client does.
+
+
+class Socket:
+    def __init__(self, broker, receive_buffer=None):
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer
+            )
+        self.socket.settimeout(DEADLINE)
+        self.socket.connect(("127.0.0.1", broker.port))
+        self.bytes = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def upgrade(self, headers=""):
+        self.send(
+            (
+                "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                + headers
+                + "\r\n"
+            ).encode()
+        )
+        return self.head()
+
+    def more(self):
+        data = self.socket.recv(1 << 16)
+        self.bytes += data
+        return data != b""
+
+    def take(self, n):
+        while len(self.bytes) < n:
+            assert self.more(), "closed too early"
+        taken, self.bytes = self.bytes[:n], self.bytes[n:]
+        return taken
+
+    def head(self):
+        while b"\r\n\r\n" not in self.bytes:
+            assert self.more(), "closed too early"
+        head, self.bytes = self.bytes.split(b"\r\n\r\n", 1)
+        return head.decode()
+
+    def response(self):
+        head = self.head()
+        names = dict(
+            line.lower().split(": ", 1) for line in head.split("\r\n")[1:]
+        )
+        return int(head.split()[1]), self.take(int(names["content-length"]))
+
+    def frame(self):
+        first, second = self.take(2)
+        size = second & 127
+        if size == 126:
+            size = struct.unpack(">H", self.take(2))[0]
+        elif size == 127:
+            size = struct.unpack(">Q", self.take(8))[0]
+        return first & 15, self.take(size)
+
+    def event(self):
+        opcode, text = self.frame()
+        assert opcode == 1
+        return json.loads(text)
+
+    def rest(self):
+        """All that still comes until the other end closes."""
+        try:
+            while self.more():
+                pass
+        except ConnectionResetError:
+            pass
+        return self.bytes
+
+
+def masked(text, opcode=1, final=True):
+    text = text.encode() if isinstance(text, str) else text
+    size = len(text)
+    head = bytes([opcode | (0x80 if final else 0)])
+    if size < 126:
+        head += bytes([0x80 | size])
+    elif size < 65536:
+        head += bytes([0x80 | 126]) + struct.pack(">H", size)
+    else:
+        head += bytes([0x80 | 127]) + struct.pack(">Q", size)
+    return head + b"\0\0\0\0" + text
+
+
+def get(broker, path, method="GET", headers={}, body=None):
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", broker.port, timeout=DEADLINE
+    )
+    connection.request(method, path, headers=headers, body=body)
+    response = connection.getresponse()
+    response.body = response.read()
+    connection.close()
+    return response
+
+
+# What a viewer sees.
+
+
+@told
+async def test_a_viewer_is_greeted_with_the_last_number(broker_with):
+    broker = broker_with()
+    broker.emit("stats", 7)
+    async with watching(broker) as viewer:
+        assert viewer.hello["seq"] == 7
+        assert viewer.hello["node"] == 'north "1"'
+        assert viewer.hello["timestamp"].endswith("Z")
+        assert len(viewer.hello["timestamp"]) == len("2026-01-01T00:00:00.000Z")
+        broker.expect_metric("viewers", 1)
+    broker.expect_metric("viewers", 0)
+
+
+@told
+async def test_events_arrive_as_given_and_in_order(broker_with):
+    broker = broker_with()
+    async with watching(broker) as viewer:
+        broker.emit("stats", 3, 2)
+        for seq in (1, 2, 3):
+            text = await viewer.websocket.recv()
+            assert text == f'{{"seq":{seq},"event_type":"stats","pad":"xx"}}'
+        broker.emit("big", 1, 60000)
+        assert len((await viewer.get())["pad"]) == 60000
+    assert broker.metric("events_total") == 4
+
+
+@told
+async def test_a_viewer_may_come_in_on_any_path(broker_with):
+    broker = broker_with()
+    for path in ("/", "/telemetry", "/a/b?c=d", "/health"):
+        async with watching(broker, path) as viewer:
+            broker.emit("stats")
+            await viewer.expect(event_type="stats")
+
+
+@told
+async def test_fifty_viewers_see_every_event(broker_with):
+    broker = broker_with()
+
+    async def watch(greeted):
+        async with watching(broker) as viewer:
+            greeted.release()
+            await viewer.expect_events(*range(1, 301))
+
+    greeted = asyncio.Semaphore(0)
+    viewers = [asyncio.create_task(watch(greeted)) for _ in range(50)]
+    for _ in viewers:
+        await greeted.acquire()
+    broker.emit("stats", 300)
+    await asyncio.gather(*viewers)
+
+
+@told
+async def test_our_subprotocol_is_named_when_offered(broker_with):
+    broker = broker_with()
+    async with watching(broker, subprotocols=["arqonbus.v1"]) as viewer:
+        assert viewer.websocket.subprotocol == "arqonbus.v1"
+    async with watching(broker) as viewer:
+        assert viewer.websocket.subprotocol is None
+
+
+# Filters.
+
+
+@told
+async def test_the_first_subscribe_narrows_and_the_next_adds(broker_with):
+    broker = broker_with()
+    async with watching(broker) as viewer:
+        broker.emit("a")
+        await viewer.expect(seq=1)
+        await viewer.subscribe("b")
+        await viewer.settle()
+        broker.emit("a")
+        broker.emit("b")
+        await viewer.expect(seq=3, event_type="b")
+        await viewer.subscribe("c", "b")
+        await viewer.settle()
+        broker.emit("a")
+        broker.emit("b")
+        broker.emit("c")
+        await viewer.expect_events(5, 6)
+
+
+@told
+async def test_unsubscribe_takes_away(broker_with):
+    broker = broker_with()
+    async with watching(broker) as viewer:
+        await viewer.send({"type": "unsubscribe", "events": ["a"]})
+        await viewer.settle()
+        broker.emit("a")
+        broker.emit("b")
+        await viewer.expect(seq=2)
+        await viewer.subscribe("a", "c")
+        await viewer.send({"type": "unsubscribe", "events": ["c", "none"]})
+        await viewer.settle()
+        broker.emit("b")
+        broker.emit("c")
+        broker.emit("a")
+        await viewer.expect(seq=5)
+
+
+@told
+async def test_a_star_stands_for_all_types(broker_with):
+    broker = broker_with()
+    async with watching(broker) as viewer:
+        await viewer.send({"type": "unsubscribe", "events": ["*"]})
+        await viewer.settle()
+        broker.emit("a")
+        await viewer.settle()
+        await viewer.subscribe("*")
+        await viewer.settle()
+        broker.emit("a")
+        await viewer.expect(seq=2)
+
+
+@told
+async def test_a_viewer_keeps_sixty_four_names_at_most(broker_with):
+    broker = broker_with()
+    async with watching(broker) as viewer:
+        names = [f"n{i}" for i in range(64)]
+        await viewer.subscribe(*names)
+        await viewer.subscribe("n63", "n0")
+        await viewer.settle()
+        await viewer.subscribe("one-more")
+        await viewer.expect(
+            code="LIMIT_REACHED",
+            message="events: 65 names with those before; at most 64",
+        )
+        broker.emit("one-more")
+        broker.emit("n63")
+        await viewer.expect(seq=2)
+
+
+# Coming back.
+
+
+@told
+async def test_since_replays_what_is_kept(broker_with):
+    broker = broker_with()
+    for kind in "abab":
+        broker.emit(kind)
+    async with watching(broker) as viewer:
+        await viewer.subscribe("*", since=1)
+        await viewer.expect_events(2, 3, 4)
+    async with watching(broker) as viewer:
+        await viewer.subscribe("b", since=0)
+        await viewer.expect_events(2, 4)
+        broker.emit("b")
+        await viewer.expect(seq=5)
+        await viewer.subscribe("b", since=5)
+        await viewer.settle()
+
+
+@told
+async def test_since_above_the_last_event_names_it(broker_with):
+    broker = broker_with()
+    broker.emit("a", 7)
+    async with watching(broker) as viewer:
+        await viewer.subscribe("b", since=8)
+        error = await viewer.expect(code="INVALID_ARGUMENT")
+        assert error["message"] == "since: above the last event, 7"
+        broker.emit("a")
+        await viewer.expect(seq=8)
+
+
+@told
+async def test_since_begins_with_a_gap_when_not_all_is_kept(broker_with):
+    broker = broker_with(buffer=300)
+    broker.emit("a", 1000)
+    async with watching(broker) as viewer:
+        await viewer.subscribe("a", since=600)
+        await viewer.expect(event_type="gap", **{"from": 601, "to": 700})
+        await viewer.expect_events(*range(701, 1001))
+        await viewer.settle()
+    assert broker.metric("dropped_total") == 0
+
+
+@told
+async def test_a_small_buffer_keeps_no_more_than_it_says(broker_with):
+    broker = broker_with(buffer=2)
+    broker.emit("a", 10)
+    async with watching(broker) as viewer:
+        await viewer.subscribe("a", since=3)
+        await viewer.expect(event_type="gap", **{"from": 4, "to": 8})
+        await viewer.expect_events(9, 10)
+    broker = broker_with(buffer=0)
+    broker.emit("a", 10)
+    async with watching(broker) as viewer:
+        await viewer.subscribe("a", since=3)
+        await viewer.expect(event_type="gap", **{"from": 4, "to": 10})
+        broker.emit("a")
+        await viewer.expect(seq=11)
+
+
+@told
+async def test_the_memory_of_the_buffer_is_bounded_too(broker_with):
+    broker = broker_with(buffer_memory="1MiB")
+    broker.emit("a", 100, 100000)
+    async with watching(broker) as viewer:
+        await viewer.subscribe("a", since=0)
+        await viewer.expect(event_type="gap", **{"from": 1, "to": 90})
+        await viewer.expect_events(*range(91, 101))
+        broker.emit("a", 1, 2000000)
+        broker.emit("a")
+        await viewer.expect(event_type="gap", **{"from": 101, "to": 101})
+        await viewer.expect(seq=102)
+
+
+@told
+async def test_a_number_that_never_came_is_a_gap(broker_with):
+    broker = broker_with()
+    async with watching(broker) as viewer:
+        broker.emit("a")
+        broker.ask("skip 3")
+        broker.emit("a")
+        await viewer.expect(seq=1)
+        await viewer.expect(event_type="gap", **{"from": 2, "to": 4})
+        await viewer.expect(seq=5)
+        broker.ask("skip 100000")
+        broker.emit("a")
+        await viewer.expect(event_type="gap", **{"from": 6, "to": 100005})
+        await viewer.expect(seq=100006)
+
+
+@told
+async def test_a_replay_is_not_cut_by_the_buffer_of_a_viewer(broker_with):
+    broker = broker_with(viewer_buffer="16KiB")
+    broker.emit("a", 9000, 1000)
+    async with watching(broker) as viewer:
+        await viewer.subscribe("a", since=0)
+        await viewer.expect_events(*range(1, 9001))
+
+
+# Bad frames.
+
+BAD_FRAMES = [
+    ("", "INVALID_JSON", "frame: not JSON"),
+    ("{", "INVALID_JSON", "frame: not JSON"),
+    ('{"type":"ping"}x', "INVALID_JSON", "frame: not JSON"),
+    ('{"type":"ping"}{}', "INVALID_JSON", "frame: not JSON"),
+    ("{'type':'ping'}", "INVALID_JSON", "frame: not JSON"),
+    ('{"type":"ping","x":NaN}', "INVALID_JSON", "frame: not JSON"),
+    ('{"type":"ping",}', "INVALID_JSON", "frame: not JSON"),
+    ('{"type":"ping"/**/}', "INVALID_JSON", "frame: not JSON"),
+    ('{"type":"pi\nng"}', "INVALID_JSON", "frame: not JSON"),
+    ('{"type":"ping","x":"\0"}', "INVALID_JSON", "frame: not JSON"),
+    ("[" * 2000, "INVALID_JSON", "frame: not JSON"),
+    (b'{"type":"ping"}', "INVALID_JSON", "frame: binary; send text"),
+    ("[]", "INVALID_ENVELOPE", "frame: not an object"),
+    ("7", "INVALID_ENVELOPE", "frame: not an object"),
+    ("null", "INVALID_ENVELOPE", "frame: not an object"),
+    ("{}", "INVALID_ENVELOPE", "type: missing"),
+    ({"type": 7}, "INVALID_ENVELOPE", "type: not a string"),
+    ({"type": "publish"}, "UNKNOWN_TYPE", "type: unknown"),
+    ({"type": "ping\0"}, "UNKNOWN_TYPE", "type: unknown"),
+    ({"type": "subscribe"}, "INVALID_ARGUMENT", "events: missing"),
+    (
+        {"type": "subscribe", "events": "stats"},
+        "INVALID_ARGUMENT",
+        "events: not an array",
+    ),
+    (
+        {"type": "subscribe", "events": ["a", 7]},
+        "INVALID_ARGUMENT",
+        "events[1]: not a string",
+    ),
+    (
+        {"type": "subscribe", "events": ["a", None]},
+        "INVALID_ARGUMENT",
+        "events[1]: not a string",
+    ),
+    (
+        {"type": "subscribe", "events": [""]},
+        "INVALID_ARGUMENT",
+        "events[0]: 0 bytes; a name has 1 to 64",
+    ),
+    (
+        {"type": "unsubscribe", "events": ["x" * 65]},
+        "INVALID_ARGUMENT",
+        "events[0]: 65 bytes; a name has 1 to 64",
+    ),
+    (
+        {"type": "subscribe", "events": ["a\0b"]},
+        "INVALID_ARGUMENT",
+        "events[0]: control character at byte 1",
+    ),
+    (
+        {"type": "subscribe", "events": ["a"] * 65},
+        "INVALID_ARGUMENT",
+        "events: 65 names; at most 64",
+    ),
+    (
+        {"type": "subscribe", "events": ["a"], "since": "1"},
+        "INVALID_ARGUMENT",
+        "since: not an integer",
+    ),
+    (
+        {"type": "subscribe", "events": ["a"], "since": 0.5},
+        "INVALID_ARGUMENT",
+        "since: not an integer",
+    ),
+    (
+        {"type": "subscribe", "events": ["a"], "since": None},
+        "INVALID_ARGUMENT",
+        "since: not an integer",
+    ),
+    (
+        {"type": "subscribe", "events": ["a"], "since": -1},
+        "INVALID_ARGUMENT",
+        "since: below 0",
+    ),
+    (
+        {"type": "subscribe", "events": ["a"], "since": 1000},
+        "INVALID_ARGUMENT",
+        "since: above the last event, ",
+    ),
+    (
+        {"type": "subscribe", "events": ["a"], "since": 10**30},
+        "INVALID_ARGUMENT",
+        "since: above the last event, ",
+    ),
+    (
+        {"type": "unsubscribe", "events": ["a"], "since": 1},
+        "INVALID_ARGUMENT",
+        "since: belongs to subscribe",
+    ),
+    (
+        '{"type":"ping","pad":"' + "x" * 4073 + '"}',
+        "MESSAGE_TOO_LARGE",
+        "frame: over 4096 bytes",
+    ),
+    ("x" * 3000000, "MESSAGE_TOO_LARGE", "frame: over 4096 bytes"),
+]
+
+
+@told
+async def test_a_bad_frame_is_answered_and_changes_nothing(broker_with):
+    broker = broker_with()
+    broker.emit("other")
+    async with watching(broker) as viewer:
+        for number, (frame, code, message) in enumerate(BAD_FRAMES):
+            await viewer.send(frame)
+            error = await viewer.expect(event_type="error", code=code)
+            assert error["message"].startswith(message), frame
+            broker.emit("other")
+            await viewer.expect(seq=number + 2)
+
+
+@told
+async def test_a_frame_of_just_the_limit_is_read(broker_with):
+    broker = broker_with()
+    async with watching(broker) as viewer:
+        frame = '{"type":"ping","pad":"' + "x" * 4072 + '"}'
+        assert len(frame) == 4096
+        await viewer.send(frame)
+        await viewer.expect(event_type="pong")
+        await viewer.send([frame[:1000], frame[1000:3000], frame[3000:]])
+        await viewer.expect(event_type="pong")
+        await viewer.send(' \n{"type":"ping", "events": 7}\r\n\t ')
+        await viewer.expect(event_type="pong")
+
+
+@told
+async def test_another_subprotocol_is_refused_with_a_word(broker_with):
+    broker = broker_with()
+    with pytest.raises(websockets.InvalidStatusCode) as caught:
+        async with watching(broker, subprotocols=["chat", "xarqonbus.v1"]):
+            pass
+    assert caught.value.status_code == 400
+    async with watching(broker, subprotocols=["chat", "arqonbus.v1"]) as viewer:
+        assert viewer.websocket.subprotocol == "arqonbus.v1"
+
+
+def test_text_that_is_not_utf_8_closes_with_1007(broker):
+    with Socket(broker) as peer:
+        assert "101" in peer.upgrade()
+        peer.event()
+        peer.send(masked(b'{"type":"\xff"}'))
+        opcode, reason = peer.frame()
+        assert opcode == 8
+        assert struct.unpack(">H", reason[:2])[0] == 1007
+
+
+def test_wild_peers_do_no_harm(broker):
+    wild = [
+        b"\0" * 100,
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
+        b"GET " + b"/" * 20000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 5000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n"
+        b"Connection: Upgrade, HTTP2-Settings\r\n"
+        b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
+        b"FOO /health HTTP/1.1\r\nHost: x\r\n\r\n",
+    ]
+    before = broker.descriptors()
+    for data in wild:
+        with Socket(broker) as peer:
+            try:
+                peer.send(data)
+                peer.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+            peer.rest()
+    for data in (b"\x81\x05hello", b"\xff\xff" + b"\xff" * 20, b"\x88\x01x"):
+        with Socket(broker) as peer:
+            assert "101" in peer.upgrade()
+            peer.event()
+            peer.send(data)
+            peer.socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+    expect(lambda: broker.descriptors() == before)
+    broker.expect_metric("viewers", 0)
+    assert get(broker, "/health").status == 200
+
+
+# Too slow.
+
+
+def test_a_slow_viewer_gets_a_gap_and_goes_on(broker_with):
+    broker = broker_with(buffer=100000, viewer_buffer="64KiB")
+    with Socket(broker, receive_buffer=4096) as slow, Socket(broker) as quick:
+        for viewer in (slow, quick):
+            viewer.upgrade()
+            viewer.event()
+        for turn in range(200):
+            broker.emit("a", 100, 1000)
+            for seq in range(turn * 100 + 1, turn * 100 + 101):
+                assert quick.event()["seq"] == seq
+        wanted, gaps = 1, []
+        while wanted <= 20000:
+            event = slow.event()
+            if event["event_type"] == "gap":
+                assert event["from"] == wanted
+                gaps.append(event["to"] - event["from"] + 1)
+                wanted = event["to"] + 1
+            else:
+                assert event["seq"] == wanted
+                wanted += 1
+        assert 1 <= len(gaps) <= 10
+        assert sum(gaps) > 1000
+        assert broker.metric("dropped_total") == sum(gaps)
+        last = broker.emit("a")
+        assert slow.event()["seq"] == last
+
+
+def test_a_viewer_that_the_buffer_overtakes_gets_a_gap(broker_with):
+    broker = broker_with(buffer=256, viewer_buffer="1024MiB")
+    with Socket(broker, receive_buffer=4096) as slow:
+        slow.upgrade()
+        slow.event()
+        broker.emit("a", 20000, 1000)
+        wanted, missed = 1, 0
+        while wanted <= 20000:
+            event = slow.event()
+            if event["event_type"] == "gap":
+                assert event["from"] == wanted
+                missed += event["to"] - event["from"] + 1
+                wanted = event["to"] + 1
+            else:
+                assert event["seq"] == wanted
+                wanted += 1
+        assert missed > 1000
+        assert broker.metric("dropped_total") == missed
+
+
+def test_a_peer_that_does_not_listen_is_not_read_from(broker):
+    with Socket(broker, receive_buffer=4096) as deaf:
+        deaf.upgrade()
+        pings = masked('{"type":"ping"}') * 1000
+        deaf.socket.settimeout(0.5)
+        sent = 0
+        with pytest.raises(socket.timeout):
+            while sent < 1 << 28:
+                sent += deaf.socket.send(pings)
+        assert get(broker, "/health").status == 200
+        # It is read from again as soon as it listens.
+        deaf.socket.settimeout(DEADLINE)
+        deaf.event()
+        for _ in range(sent // len(masked('{"type":"ping"}'))):
+            assert deaf.event()["event_type"] == "pong"
+
+
+# Who is let in.
+
+
+def refused_upgrade(broker, path="/", headers={}):
+    async def run():
+        with pytest.raises(websockets.InvalidStatusCode) as caught:
+            async with watching(broker, path, extra_headers=headers):
+                pass
+        return caught.value
+
+    return asyncio.run(run())
+
+
+@told
+async def test_viewers_over_the_limit_are_told_503(broker_with):
+    broker = broker_with(max_viewers=2)
+    async with watching(broker):
+        async with watching(broker):
+            with pytest.raises(websockets.InvalidStatusCode) as caught:
+                async with watching(broker):
+                    pass
+            assert caught.value.status_code == 503
+            assert caught.value.headers["retry-after"] == "5"
+            assert get(broker, "/health").status == 200
+        broker.expect_metric("viewers", 1)
+        async with watching(broker):
+            pass
+
+
+SHOWN = [
+    ({}, "", False),
+    ({"Authorization": "Bearer s3cret"}, "", True),
+    ({"Authorization": "bearer s3cret"}, "", True),
+    ({"Authorization": "Bearer s3cre"}, "", False),
+    ({"Authorization": "Bearer s3cret1"}, "", False),
+    ({"Authorization": "Bearer s3crets3cret"}, "", False),
+    ({"Authorization": "Bearer "}, "", False),
+    ({"Authorization": "Basic s3cret"}, "", False),
+    ({"Authorization": "s3cret"}, "", False),
+    ({"Authorization": "Bearer " + "s" * 3000}, "", False),
+    ({}, "?token=s3cret", True),
+    ({}, "?a=b&token=s3cret", True),
+    ({}, "?token=s3%63ret", True),
+    ({}, "?token=wrong", False),
+    ({}, "?token=", False),
+    ({}, "?tokens=s3cret", False),
+    ({}, "?token=" + "s" * 3000, False),
+]
+
+
+@pytest.mark.parametrize(
+    "headers,query,good", SHOWN, ids=[str(i) for i in range(len(SHOWN))]
+)
+def test_a_token_is_asked_for(broker_with, headers, query, good):
+    broker = broker_with(token="s3cret")
+    for path in ("/metrics", "/version"):
+        assert get(broker, path + query, headers=headers).status == (
+            200 if good else 401
+        )
+    assert get(broker, "/none" + query, headers=headers).status == (
+        404 if good else 401
+    )
+    for path in ("/health", "/health/live", "/health/ready"):
+        assert get(broker, path + query, headers=headers).status == 200
+    if good:
+
+        async def watch():
+            async with watching(broker, "/" + query, extra_headers=headers):
+                pass
+
+        asyncio.run(watch())
+    else:
+        refusal = refused_upgrade(broker, "/" + query, headers)
+        assert refusal.status_code == 401
+        assert refusal.headers["www-authenticate"] == "Bearer"
+    assert not any("s3cret" in line for line in broker.logs)
+
+
+@pytest.mark.parametrize(
+    "options,says",
+    [
+        ({"host": "0.0.0.0"}, "host: 0.0.0.0 lets others watch the bus"),
+        ({"host": "::"}, "host: :: lets others watch the bus"),
+        ({"host": "192.0.2.1"}, "host: 192.0.2.1 lets others watch the bus"),
+        ({"host": "example.org"}, 'host: "example.org" is not an address'),
+        ({"host": ""}, 'host: "" is not an address'),
+        (
+            {"host": "192.0.2.1", "token": "x"},
+            "cannot listen on 192.0.2.1 port 0: Cannot assign",
+        ),
+    ],
+)
+def test_t1_a_host_that_will_not_do_is_refused(options, says):
+    broker = Broker(**options)
+    assert says in broker.start()
+    broker.end()
+
+
+def test_t1_with_a_token_it_listens_for_others(broker_with):
+    broker = broker_with(host="0.0.0.0", token="s3cret")
+    assert get(broker, "/health").status == 200
+    assert get(broker, "/metrics").status == 401
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "::1"])
+def test_loopback_needs_no_token(broker_with, host):
+    broker = broker_with(host=host)
+    line = f"telemetry listening host={host} port={broker.port}"
+    assert broker.logs == ["log info " + line]
+
+
+def test_a_port_that_is_taken_is_named(broker):
+    other = Broker(port=broker.port)
+    assert (
+        f"cannot listen on 127.0.0.1 port {broker.port}: "
+        "Address already in use" in other.start()
+    )
+    other.end()
+
+
+def test_switched_off_it_listens_nowhere():
+    broker = Broker(enabled="false")
+    before = broker.descriptors()
+    assert broker.start() == "started 0 "
+    assert broker.descriptors() == before
+    broker.emit("a", 10)
+    assert broker.ask("stop").startswith("stopped")
+    assert broker.ask("fini") == "gone"
+    broker.end()
+    assert broker.logs == []
+
+
+# HTTP.
+
+PAGES = [
+    ("/health", "application/json", b'{"status":"ok","live":false}'),
+    ("/health/live", "application/json", b'{"status":"ok","live":true}'),
+    ("/health/ready", "application/json", b'{"status":"ok","live":false}'),
+    ("/version", "application/json", b'{"name":"ArqonBus","version":"0"}'),
+    ("/metrics", "text/plain; version=0.0.4; charset=utf-8", None),
+]
+
+
+@pytest.mark.parametrize("path,kind,body", PAGES)
+def test_a_page_is_answered(broker, path, kind, body):
+    for query in ("", "?a=b"):
+        response = get(broker, path + query)
+        assert response.status == 200
+        assert response.getheader("content-type") == kind
+        assert int(response.getheader("content-length")) == len(response.body)
+        assert body is None or response.body == body
+    head = get(broker, path, "HEAD")
+    assert head.status == 200
+    assert head.getheader("content-type") == kind
+    assert head.getheader("content-length") == response.getheader(
+        "content-length"
+    )
+    assert head.body == b""
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/none", "/health/", "/healthy", "/health/dead", "/Health"]
+)
+def test_anything_else_is_not_found(broker, path):
+    assert get(broker, path).status == 404
+    assert get(broker, path, "HEAD").status == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_other_methods_are_not_allowed(broker, method):
+    for body in (None, b"x" * 10, b"x" * 100000):
+        response = get(broker, "/health", method, body=body)
+        assert response.status == 405
+        assert response.getheader("allow") == "GET, HEAD"
+
+
+def test_one_connection_serves_many_requests(broker):
+    with Socket(broker) as peer:
+        for path, _, body in PAGES * 100:
+            peer.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            status, got = peer.response()
+            assert status == 200
+            assert body is None or got == body
+        peer.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+        for _ in range(50):
+            assert peer.response()[0] == 200
+        peer.send(b"HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        peer.head()
+        peer.send(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert peer.response()[0] == 200
+        assert peer.rest() == b""
+
+
+def test_http_1_0_is_answered_and_closed(broker):
+    with Socket(broker) as peer:
+        peer.send(b"GET /health HTTP/1.0\r\n\r\n")
+        assert peer.response()[0] == 200
+        assert peer.rest() == b""
+
+
+def test_a_connection_may_ask_first_and_watch_then(broker):
+    with Socket(broker) as peer:
+        peer.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert peer.response()[0] == 200
+        assert "101" in peer.upgrade()
+        assert peer.event()["event_type"] == "telemetry_connected"
+        broker.emit("a")
+        assert peer.event()["seq"] == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 32 * 1024, 64 * 1024, 5000000])
+def test_metrics_of_any_size_arrive_whole(broker, size):
+    broker.ask(f"metrics_size {size}")
+    assert len(get(broker, "/metrics").body) == size
+    with Socket(broker, receive_buffer=4096) as peer:
+        request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+        peer.send(request * 2)
+        for _ in range(2):
+            status, body = peer.response()
+            assert status == 200
+            assert len(body) == size
+            assert body.count(b"\n") == size // 64
+
+
+def test_it_answers_while_the_core_is_stuck(broker):
+    with Socket(broker) as viewer:
+        viewer.upgrade()
+        viewer.event()
+        assert broker.ask("stall") == "stalled"
+        for _ in range(100):
+            assert get(broker, "/health").status == 503
+            assert get(broker, "/metrics").status == 200
+        assert get(broker, "/health").body == b'{"status":"stalled","live":false}'
+        viewer.send(masked('{"type":"ping"}'))
+        assert viewer.event()["event_type"] == "pong"
+        assert broker.ask("go on") == "turning"
+        assert get(broker, "/health").status == 200
+
+
+def test_more_peers_than_allowed_are_told_503(broker_with):
+    broker = broker_with(max_viewers=1)
+    peers = [Socket(broker) for _ in range(257)]
+    try:
+        for peer in peers:
+            peer.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert peer.response()[0] == 200
+        with Socket(broker) as over:
+            assert "503" in over.head()
+    finally:
+        for peer in peers:
+            peer.socket.close()
+
+    def served():
+        with Socket(broker) as peer:
+            peer.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            return peer.response()[0] == 200
+
+    expect(served)
+
+
+def test_s4_out_of_descriptors_it_turns_away_and_recovers(broker):
+    pid = broker.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    with Socket(broker) as viewer:
+        viewer.upgrade()
+        viewer.event()
+        resource.prlimit(
+            pid, resource.RLIMIT_NOFILE, (broker.descriptors(), hard)
+        )
+        for _ in range(5):
+            with Socket(broker) as peer:
+                assert "503" in peer.head()
+        broker.emit("a")
+        assert viewer.event()["seq"] == 1
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        assert get(broker, "/health").status == 200
+    assert sum("out of descriptors" in line for line in broker.logs) == 1
+
+
+# The end, and the beginning again.
+
+
+@told
+async def test_stopping_sends_what_is_left_and_closes_with_1001(broker_with):
+    broker = broker_with()
+    async with watching(broker) as viewer, watching(broker) as other:
+        broker.emit("server_stopping", 2)
+        broker.tell("stop")
+        await viewer.expect_events(1, 2)
+        assert (await viewer.closed()).code == 1001
+        assert (await other.closed()).code == 1001
+    word, us = broker.answers.get(timeout=DEADLINE).split()
+    assert word == "stopped"
+    assert int(us) < 2000000
+    assert broker.metric("viewers") == 0
+    with pytest.raises(ConnectionRefusedError):
+        get(broker, "/health")
+    broker.emit("late")
+
+
+def test_stopping_does_not_wait_for_a_viewer_that_is_stuck(broker):
+    with Socket(broker, receive_buffer=4096) as slow:
+        slow.upgrade()
+        broker.emit("a", 9000, 1000)
+        word, us = broker.ask("stop").split()
+        assert word == "stopped"
+        assert int(us) < 2000000
+
+
+def test_it_starts_again_in_the_same_process(broker):
+    broker.ask("stop")
+    broker.ask("fini")
+    before = None
+    for turn in range(5):
+        assert broker.start() == "started 0 "
+        with Socket(broker) as viewer:
+            viewer.upgrade()
+            viewer.event()
+            seq = broker.emit("a")
+            assert viewer.event()["seq"] == seq
+            viewer.send(
+                masked('{"type":"subscribe","events":["a"],"since":%d}' % (seq - 1))
+            )
+            assert viewer.event()["seq"] == seq
+            assert broker.ask("stop").startswith("stopped")
+        assert broker.ask("fini") == "gone"
+        before = before or broker.descriptors()
+        assert broker.descriptors() == before
+    assert broker.ask("sigpipe") == "sigpipe default"
+    assert broker.start() == "started 0 "
+
+
+def test_the_end_comes_without_a_stop(broker):
+    with Socket(broker) as viewer:
+        viewer.upgrade()
+        viewer.event()
+        broker.emit("a", 100, 1000)
+        assert broker.ask("fini") == "gone"
+        assert broker.start() == "started 0 "
+
+
+def test_a_farewell_that_is_refused_is_said_again(broker):
+    broker.ask("refuse_posts 20")
+    assert broker.ask("stop").startswith("stopped")
+
+
+def test_what_the_library_says_is_no_noise(broker):
+    get(broker, "/health")
+    with Socket(broker) as viewer:
+        viewer.upgrade()
+        viewer.event()
+    assert len(broker.logs) == 1
