@@ -8,17 +8,18 @@
 #endif
 
 /*
- * The scan keeps one bit for each open bracket: object or array.  Values of
- * the outermost container are told as they end; what is inside them is only
- * validated.
+ * How far the scan is travels in a register from function to function: each
+ * is given where to go on and returns where it ended, or NULL once fail() has
+ * noted what is wrong and where.  The rest of its state is here, one bit for
+ * each open bracket: object or array.
  */
 struct scan {
 	const char *start;
-	const char *p;
 	const char *end;
-	uint32_t values;
-	uint32_t depth;
+	const char *at;   /* of what went wrong */
 	uint64_t objects; /* bit n: the container at depth n is an object */
+	uint32_t depth;
+	uint32_t values;
 	enum json_result result;
 };
 
@@ -42,47 +43,81 @@ json_strerror(enum json_result result)
 	return "not valid JSON";
 }
 
-static bool
-fail(struct scan *s, enum json_result result)
+static const char *
+fail(struct scan *s, const char *at, enum json_result result)
 {
-	if (s->result == JSON_OK) {
-		s->result = result;
-	}
-	return false;
+	s->at = at;
+	s->result = result;
+	return NULL;
 }
 
-static void
-skip_space(struct scan *s)
+static inline const char *
+skip_space(const char *p, const char *end)
 {
-	while (s->p < s->end &&
-	    (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t')) {
-		s->p++;
+	while (p < end &&
+	    (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')) {
+		p++;
 	}
+	return p;
 }
+
+#ifdef __SSE2__
+/* How many plain characters there are before what ends the run, 16 for all,
+ * in the 16 bytes at p. */
+static inline unsigned
+plain_of_16(const char *p)
+{
+	const __m128i last_control = _mm_set1_epi8(0x1f);
+	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
+	__m128i slash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+	/* min(x, 0x1f) == x, unsigned: a control character. */
+	__m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, last_control), x);
+	__m128i ends = _mm_or_si128(_mm_or_si128(quote, slash), control);
+
+	return (unsigned)__builtin_ctz((unsigned)_mm_movemask_epi8(ends) |
+	    0x10000u);
+}
+#else
+/* Every byte the same. */
+#define EACH(byte) (UINT64_MAX / 255 * (byte))
+
+/* Not 0 when one of the 8 bytes is below n, which is at most 128. */
+static inline uint64_t
+below(uint64_t x, uint64_t n)
+{
+	return (x - EACH(n)) & ~x & EACH(0x80);
+}
+
+/* Are the 8 bytes at p plain characters? */
+static inline bool
+all_plain(const char *p)
+{
+	uint64_t x;
+
+	memcpy(&x, p, sizeof x);
+	return (below(x, 0x20) | below(x ^ EACH('"'), 1) |
+		   below(x ^ EACH('\\'), 1)) == 0;
+}
+#endif
 
 /* The first byte at or after p that ends a run of plain string characters: a
  * quote, a backslash, or a control character. */
-static const char *
+static inline const char *
 skip_plain(const char *p, const char *end)
 {
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"');
-	const __m128i slash = _mm_set1_epi8('\\');
-	const __m128i last_control = _mm_set1_epi8(0x1f);
-
 	while (end - p >= 16) {
-		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-		/* min(x, 0x1f) == x, unsigned: a control character. */
-		__m128i bad =
-		    _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(x, quote),
-				     _mm_cmpeq_epi8(x, slash)),
-			_mm_cmpeq_epi8(_mm_min_epu8(x, last_control), x));
-		int mask = _mm_movemask_epi8(bad);
+		unsigned n = plain_of_16(p);
 
-		if (mask != 0) {
-			return p + __builtin_ctz((unsigned)mask);
+		p += n;
+		if (n < 16) {
+			return p;
 		}
-		p += 16;
+	}
+#else
+	while (end - p >= 8 && all_plain(p)) {
+		p += 8;
 	}
 #endif
 	while (p < end && *p != '"' && *p != '\\' &&
@@ -103,377 +138,395 @@ hex_digit(char c)
 }
 
 /* What follows a backslash. */
-static bool
-scan_escape(struct scan *s)
+static const char *
+scan_escape(struct scan *s, const char *p)
 {
-	if (s->p == s->end) {
-		return fail(s, JSON_SYNTAX);
+	const char *end = s->end;
+
+	if (p == end) {
+		return fail(s, p, JSON_SYNTAX);
 	}
-	if (*s->p != 'u') {
-		if (*s->p == '\0' || strchr("\"\\/bfnrt", *s->p) == NULL) {
-			return fail(s, JSON_SYNTAX);
+	if (*p != 'u') {
+		if (*p == '\0' || strchr("\"\\/bfnrt", *p) == NULL) {
+			return fail(s, p, JSON_SYNTAX);
 		}
-		s->p++;
-		return true;
+		return p + 1;
 	}
-	s->p++;
-	for (int i = 0; i < 4; i++) {
-		if (s->p == s->end || hex_digit(*s->p) < 0) {
-			return fail(s, JSON_SYNTAX);
+	p++;
+	for (int i = 0; i < 4; i++, p++) {
+		if (p == end || hex_digit(*p) < 0) {
+			return fail(s, p, JSON_SYNTAX);
 		}
-		s->p++;
 	}
-	return true;
+	return p;
 }
 
-/* A string, the opening quote being next. */
-static bool
-scan_string(struct scan *s, bool *escapedp)
+/* A string from its first backslash on, or to what is wrong with it. */
+static const char *
+scan_escaped(struct scan *s, const char *p)
 {
-	*escapedp = false;
-	s->p++;
-	for (;;) {
-		s->p = skip_plain(s->p, s->end);
-		if (s->p == s->end || (unsigned char)*s->p < 0x20) {
-			return fail(s, JSON_SYNTAX);
+	while (p < s->end && *p == '\\') {
+		p = scan_escape(s, p + 1);
+		if (p == NULL) {
+			return NULL;
 		}
-		if (*s->p++ == '"') {
-			return true;
-		}
-		*escapedp = true;
-		if (!scan_escape(s)) {
-			return false;
-		}
+		p = skip_plain(p, s->end);
 	}
+	if (p == s->end || *p != '"') {
+		return fail(s, p, JSON_SYNTAX);
+	}
+	return p + 1;
 }
 
-static bool
-scan_digits(struct scan *s)
+/* A string, its opening quote being at p. */
+static inline const char *
+scan_string(struct scan *s, const char *p, bool *escapedp)
 {
-	const char *from = s->p;
-
-	while (s->p < s->end && *s->p >= '0' && *s->p <= '9') {
-		s->p++;
+	p = skip_plain(p + 1, s->end);
+	if (p < s->end && *p == '"') {
+		*escapedp = false;
+		return p + 1;
 	}
-	return s->p > from || fail(s, JSON_SYNTAX);
+	*escapedp = true;
+	return scan_escaped(s, p);
 }
 
-static bool
-scan_number(struct scan *s)
+static inline bool
+is_digit(char c)
 {
-	if (*s->p == '-') {
-		s->p++;
-	}
-	if (s->p < s->end && *s->p == '0') {
-		s->p++; /* nothing but a point or an exponent may follow */
-	} else if (!scan_digits(s)) {
-		return false;
-	}
-	if (s->p < s->end && *s->p == '.') {
-		s->p++;
-		if (!scan_digits(s)) {
-			return false;
-		}
-	}
-	if (s->p < s->end && (*s->p | 0x20) == 'e') {
-		s->p++;
-		if (s->p < s->end && (*s->p == '+' || *s->p == '-')) {
-			s->p++;
-		}
-		return scan_digits(s);
-	}
-	return true;
+	return c >= '0' && c <= '9';
 }
 
-static bool
-scan_word(struct scan *s, const char *word)
+/* One digit or more. */
+static inline const char *
+scan_digits(struct scan *s, const char *p)
 {
-	size_t len = strlen(word);
-
-	if ((size_t)(s->end - s->p) < len || memcmp(s->p, word, len) != 0) {
-		return fail(s, JSON_SYNTAX);
+	if (p == s->end || !is_digit(*p)) {
+		return fail(s, p, JSON_SYNTAX);
 	}
-	s->p += len;
-	return true;
+	do {
+		p++;
+	} while (p < s->end && is_digit(*p));
+	return p;
+}
+
+static const char *
+scan_number(struct scan *s, const char *p)
+{
+	const char *end = s->end;
+
+	if (*p == '-') {
+		p++;
+	}
+	if (p < end && *p == '0') {
+		p++; /* nothing but a point or an exponent may follow */
+	} else {
+		p = scan_digits(s, p);
+	}
+	if (p != NULL && p < end && *p == '.') {
+		p = scan_digits(s, p + 1);
+	}
+	if (p != NULL && p < end && (*p == 'e' || *p == 'E')) {
+		p++;
+		if (p < end && (*p == '+' || *p == '-')) {
+			p++;
+		}
+		p = scan_digits(s, p);
+	}
+	return p;
+}
+
+static inline const char *
+scan_word(struct scan *s, const char *p, const char *word, size_t len)
+{
+	if ((size_t)(s->end - p) < len || memcmp(p, word, len) != 0) {
+		return fail(s, p, JSON_SYNTAX);
+	}
+	return p + len;
 }
 
 /* A value that holds no others. */
-static bool
-scan_scalar(struct scan *s, struct json_value *v)
+static inline const char *
+scan_scalar(struct scan *s, const char *p, struct json_value *v)
 {
-	switch (*s->p) {
+	v->escaped = false;
+	switch (*p) {
 	case '"':
 		v->type = JSON_STRING;
-		return scan_string(s, &v->escaped);
+		return scan_string(s, p, &v->escaped);
 	case 't':
 		v->type = JSON_TRUE;
-		return scan_word(s, "true");
+		return scan_word(s, p, "true", 4);
 	case 'f':
 		v->type = JSON_FALSE;
-		return scan_word(s, "false");
+		return scan_word(s, p, "false", 5);
 	case 'n':
 		v->type = JSON_NULL;
-		return scan_word(s, "null");
-	case '-':
-	case '0':
-	case '1':
-	case '2':
-	case '3':
-	case '4':
-	case '5':
-	case '6':
-	case '7':
-	case '8':
-	case '9':
-		v->type = JSON_NUMBER;
-		return scan_number(s);
+		return scan_word(s, p, "null", 4);
 	default:
-		return fail(s, JSON_SYNTAX);
+		v->type = JSON_NUMBER;
+		return scan_number(s, p);
 	}
 }
 
-static bool
-open_container(struct scan *s)
-{
-	if (s->depth == JSON_DEPTH_MAX) {
-		return fail(s, JSON_TOO_DEEP);
-	}
-	s->depth++;
-	s->objects &= ~((uint64_t)1 << s->depth);
-	s->objects |= (uint64_t)(*s->p == '{') << s->depth;
-	s->p++;
-	return true;
-}
-
-static bool
+static inline bool
 in_object(const struct scan *s)
 {
 	return s->objects >> s->depth & 1;
 }
 
-/* A key and its colon, the value being next. */
-static bool
-scan_key(struct scan *s, const char **keyp, size_t *lenp, bool *escapedp)
+/* The bracket that closes the innermost container. */
+static inline char
+closing(const struct scan *s)
 {
-	skip_space(s);
-	if (s->p == s->end || *s->p != '"') {
-		return fail(s, JSON_SYNTAX);
-	}
-	*keyp = s->p + 1;
-	if (!scan_string(s, escapedp)) {
-		return false;
-	}
-	*lenp = (size_t)(s->p - 1 - *keyp);
-	skip_space(s);
-	if (s->p == s->end || *s->p != ':') {
-		return fail(s, JSON_SYNTAX);
-	}
-	s->p++;
-	return true;
+	return in_object(s) ? '}' : ']';
 }
 
-/* Is the container that was just opened closed again at once? */
-static bool
-is_closed(struct scan *s)
+/* The opening bracket at p and, of an empty container, the closing one too:
+ * then the value is over. */
+static inline const char *
+open_container(struct scan *s, const char *p, bool *overp)
 {
-	skip_space(s);
-	if (s->p < s->end && *s->p == (in_object(s) ? '}' : ']')) {
-		s->p++;
-		s->depth--;
-		return true;
+	if (s->depth == JSON_DEPTH_MAX) {
+		return fail(s, p, JSON_TOO_DEEP);
 	}
-	return false;
+	s->depth++;
+	s->objects &= ~((uint64_t)1 << s->depth);
+	s->objects |= (uint64_t)(*p == '{') << s->depth;
+	p = skip_space(p + 1, s->end);
+	*overp = p < s->end && *p == closing(s);
+	if (*overp) {
+		s->depth--;
+		p++;
+	}
+	return p;
+}
+
+/* A key and its colon, the value being next. */
+static inline const char *
+scan_key(struct scan *s, const char *p, struct json_value *key)
+{
+	p = skip_space(p, s->end);
+	if (p == s->end || *p != '"') {
+		return fail(s, p, JSON_SYNTAX);
+	}
+	key->text = p + 1;
+	p = scan_string(s, p, &key->escaped);
+	if (p == NULL) {
+		return NULL;
+	}
+	key->len = (size_t)(p - 1 - key->text);
+	p = skip_space(p, s->end);
+	if (p == s->end || *p != ':') {
+		return fail(s, p, JSON_SYNTAX);
+	}
+	return p + 1;
+}
+
+/* To where the next value begins, and count it. */
+static inline const char *
+next_value(struct scan *s, const char *p)
+{
+	p = skip_space(p, s->end);
+	if (p == s->end) {
+		return fail(s, p, JSON_SYNTAX);
+	}
+	if (++s->values > JSON_VALUES_MAX) {
+		return fail(s, p, JSON_TOO_MANY);
+	}
+	return p;
 }
 
 /*
  * After a value inside a container deeper than `floor`: close what ends here.
- * True when the value at `floor` is over, with *donep set; or when another
- * value follows a comma.
+ * Done when the value at `floor` is over; else another one follows a comma.
  */
-static bool
-after_value(struct scan *s, uint32_t floor, bool *donep)
+static inline const char *
+after_value(struct scan *s, const char *p, uint32_t floor, bool *donep)
 {
 	*donep = false;
 	while (s->depth > floor) {
-		skip_space(s);
-		if (s->p == s->end) {
-			return fail(s, JSON_SYNTAX);
+		p = skip_space(p, s->end);
+		if (p < s->end && *p == ',') {
+			return p + 1;
 		}
-		if (*s->p == ',') {
-			s->p++;
-			return true;
+		if (p == s->end || *p != closing(s)) {
+			return fail(s, p, JSON_SYNTAX);
 		}
-		if (*s->p != (in_object(s) ? '}' : ']')) {
-			return fail(s, JSON_SYNTAX);
-		}
-		s->p++;
 		s->depth--;
+		p++;
 	}
 	*donep = true;
-	return true;
+	return p;
+}
+
+/* A container, its opening bracket being at p, and all that is in it. */
+static const char *
+scan_container(struct scan *s, const char *p)
+{
+	uint32_t floor = s->depth;
+	struct json_value ignored;
+	bool over;
+
+	p = open_container(s, p, &over);
+	while (p != NULL) {
+		if (over) {
+			p = after_value(s, p, floor, &over);
+			if (p == NULL || over) {
+				return p;
+			}
+		}
+		if (in_object(s)) {
+			p = scan_key(s, p, &ignored);
+			if (p == NULL) {
+				return NULL;
+			}
+		}
+		p = next_value(s, p);
+		if (p == NULL) {
+			return NULL;
+		}
+		if (*p == '{' || *p == '[') {
+			p = open_container(s, p, &over);
+		} else {
+			p = scan_scalar(s, p, &ignored);
+			over = true;
+		}
+	}
+	return NULL;
 }
 
 /* One whole value, whatever is in it. */
-static bool
-scan_value(struct scan *s, struct json_value *v)
+static inline const char *
+scan_value(struct scan *s, const char *p, struct json_value *v)
 {
-	uint32_t floor = s->depth;
-	struct json_value inner;
-	bool outermost = true;
-	bool done = false;
-
-	skip_space(s);
-	v->text = s->p;
-	v->escaped = false;
-	while (!done) {
-		struct json_value *now = outermost ? v : &inner;
-		const char *key;
-		size_t len;
-		bool escaped;
-
-		if (s->depth > floor && in_object(s) &&
-		    !scan_key(s, &key, &len, &escaped)) {
-			return false;
-		}
-		skip_space(s);
-		if (s->p == s->end) {
-			return fail(s, JSON_SYNTAX);
-		}
-		if (++s->values > JSON_VALUES_MAX) {
-			return fail(s, JSON_TOO_MANY);
-		}
-		outermost = false;
-		if (*s->p == '{' || *s->p == '[') {
-			now->type = *s->p == '{' ? JSON_OBJECT : JSON_ARRAY;
-			if (!open_container(s)) {
-				return false;
-			}
-			if (!is_closed(s)) {
-				continue;
-			}
-		} else if (!scan_scalar(s, now)) {
-			return false;
-		}
-		if (!after_value(s, floor, &done)) {
-			return false;
-		}
+	p = next_value(s, p);
+	if (p == NULL) {
+		return NULL;
 	}
-	v->len = (size_t)(s->p - v->text);
-	return true;
+	v->text = p;
+	if (*p == '{' || *p == '[') {
+		v->type = *p == '{' ? JSON_OBJECT : JSON_ARRAY;
+		v->escaped = false;
+		p = scan_container(s, p);
+	} else {
+		p = scan_scalar(s, p, v);
+	}
+	if (p != NULL) {
+		v->len = (size_t)(p - v->text);
+	}
+	return p;
 }
 
-static void
-scan_init(struct scan *s, const char *text, size_t len)
-{
-	*s = (struct scan){ .start = text, .p = text, .end = text + len };
-}
-
-/* Nothing but blanks may follow the outermost value. */
+/* Nothing but blanks may follow the outermost value, which ended at p. */
 static enum json_result
-finish(struct scan *s, size_t *atp)
+finish(struct scan *s, const char *p, size_t *atp)
 {
-	if (s->result == JSON_OK) {
-		skip_space(s);
-		if (s->p != s->end) {
+	if (p != NULL) {
+		p = skip_space(p, s->end);
+		s->at = p;
+		if (p != s->end) {
 			s->result = JSON_SYNTAX;
 		}
 	}
-	*atp = (size_t)(s->p - s->start);
+	*atp = (size_t)(s->at - s->start);
 	return s->result;
 }
 
-/* The opening bracket of the outermost container. */
-static bool
-enter(struct scan *s, char open)
-{
-	struct json_value v;
+/* Who wants to be told of what is in the outermost container. */
+struct audience {
+	json_member_f *member; /* NULL: it is an array */
+	json_element_f *element;
+	void *arg;
+};
 
-	skip_space(s);
-	if (s->p == s->end) {
-		return fail(s, JSON_SYNTAX);
-	}
-	if (*s->p != open) {
-		/* Broken JSON is one thing, another kind of value is
-		 * another. */
-		if (scan_value(s, &v) && finish(s, &(size_t){ 0 }) == JSON_OK) {
-			fail(s, JSON_WRONG_KIND);
+/* A value of the outermost container and, in an object, its key; then what
+ * stands behind it. */
+static inline const char *
+tell_value(struct scan *s, const char *p, const struct audience *to,
+    bool *donep)
+{
+	struct json_value key, value;
+	bool more;
+
+	if (to->member != NULL) {
+		p = scan_key(s, p, &key);
+		if (p == NULL) {
+			return NULL;
 		}
-		return false;
+		p = scan_value(s, p, &value);
+		more = p != NULL &&
+		    to->member(to->arg, key.text, key.len, key.escaped, &value);
+	} else {
+		p = scan_value(s, p, &value);
+		more = p != NULL && to->element(to->arg, &value);
 	}
+	if (p == NULL) {
+		return NULL;
+	}
+	if (!more) {
+		return fail(s, value.text, JSON_STOPPED);
+	}
+	return after_value(s, p, 0, donep);
+}
+
+/* Everything in the container whose opening bracket is at p. */
+static const char *
+tell_values(struct scan *s, const char *p, const struct audience *to)
+{
+	bool done = false;
+
 	s->values = 1;
-	return open_container(s);
+	p = open_container(s, p, &done);
+	while (p != NULL && !done) {
+		p = tell_value(s, p, to, &done);
+	}
+	return p;
+}
+
+static enum json_result
+scan_text(const char *text, size_t len, const struct audience *to, size_t *atp)
+{
+	struct scan s = { .start = text, .end = text + len };
+	const char *p = skip_space(text, s.end);
+	char open = to->member != NULL ? '{' : '[';
+	struct json_value other;
+	enum json_result result;
+
+	if (p < s.end && *p == open) {
+		return finish(&s, tell_values(&s, p, to), atp);
+	}
+	/* Broken JSON is one thing, another kind of value is another. */
+	result = finish(&s, scan_value(&s, p, &other), atp);
+	if (result != JSON_OK) {
+		return result;
+	}
+	*atp = (size_t)(p - text);
+	return JSON_WRONG_KIND;
 }
 
 enum json_result
 json_members(const char *text, size_t len, json_member_f *each, void *arg,
     size_t *atp)
 {
-	struct scan s;
-	bool done = false;
-
-	scan_init(&s, text, len);
-	if (!enter(&s, '{')) {
-		return finish(&s, atp);
-	}
-	done = is_closed(&s);
-	while (!done) {
-		struct json_value v;
-		const char *key;
-		size_t key_len;
-		bool escaped;
-
-		if (!scan_key(&s, &key, &key_len, &escaped) ||
-		    !scan_value(&s, &v)) {
-			break;
-		}
-		if (!each(arg, key, key_len, escaped, &v)) {
-			fail(&s, JSON_STOPPED);
-			break;
-		}
-		if (!after_value(&s, 0, &done)) {
-			break;
-		}
-	}
-	return finish(&s, atp);
+	return scan_text(text, len,
+	    &(struct audience){ .member = each, .arg = arg }, atp);
 }
 
 enum json_result
 json_elements(const char *text, size_t len, json_element_f *each, void *arg,
     size_t *atp)
 {
-	struct scan s;
-	bool done = false;
-
-	scan_init(&s, text, len);
-	if (!enter(&s, '[')) {
-		return finish(&s, atp);
-	}
-	done = is_closed(&s);
-	while (!done) {
-		struct json_value v;
-
-		if (!scan_value(&s, &v)) {
-			break;
-		}
-		if (!each(arg, &v)) {
-			fail(&s, JSON_STOPPED);
-			break;
-		}
-		if (!after_value(&s, 0, &done)) {
-			break;
-		}
-	}
-	return finish(&s, atp);
+	return scan_text(text, len,
+	    &(struct audience){ .element = each, .arg = arg }, atp);
 }
 
 enum json_result
 json_check(const char *text, size_t len, struct json_value *valuep, size_t *atp)
 {
-	struct scan s;
+	struct scan s = { .start = text, .end = text + len };
 
-	scan_init(&s, text, len);
-	scan_value(&s, valuep);
-	return finish(&s, atp);
+	return finish(&s, scan_value(&s, text, valuep), atp);
 }
 
 /* The code unit of "\uXXXX", p being at the first digit. */
@@ -564,6 +617,9 @@ json_decode(const struct json_value *value, char *out, size_t size,
 	const char *end = value->text + value->len - 1;
 	size_t n = 0;
 
+	if (value->type != JSON_STRING) {
+		return false;
+	}
 	if (!value->escaped) {
 		if ((size_t)(end - p) > size) {
 			return false;

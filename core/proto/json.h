@@ -43,15 +43,20 @@ enum json_result {
 	JSON_STOPPED,    /* the callback said so */
 };
 
+/* A few words for an error message, which live for ever. */
 const char *json_strerror(enum json_result result);
 
 /* Called for each member of the outermost object, its value validated.  The
- * key is what stands between its quotes.  False stops the scan. */
+ * key is what stands between its quotes.  Both borrow the text.  A key that
+ * comes twice is told twice.  False stops the scan. */
 typedef bool json_member_f(void *arg, const char *key, size_t key_len,
     bool key_escaped, const struct json_value *value);
 
-/* Validate the whole text as one object and tell its members in order.  *atp
- * is the offset where it went wrong. */
+/*
+ * Validate the whole text as one object and tell its members in order; those
+ * before an error are told before it is found.  *atp is the offset where it
+ * went wrong, len when the text ended too early.
+ */
 enum json_result json_members(const char *text, size_t len, json_member_f *each,
     void *arg, size_t *atp);
 
@@ -60,14 +65,15 @@ typedef bool json_element_f(void *arg, const struct json_value *value);
 enum json_result json_elements(const char *text, size_t len,
     json_element_f *each, void *arg, size_t *atp);
 
-/* The same of any value, telling nothing. */
+/* The same of any value, telling nothing.  *valuep counts only if it is
+ * valid. */
 enum json_result json_check(const char *text, size_t len,
     struct json_value *valuep, size_t *atp);
 
 /*
- * Decode a string value into out, without a NUL.  False when it is longer
- * than size, or holds a lone surrogate escape or an escaped NUL: legal JSON
- * both, but no text.
+ * Decode a string value into out, without a NUL.  False when it is no string,
+ * is longer than size, or holds a lone surrogate escape or an escaped NUL:
+ * legal JSON both, but no text.
  */
 bool json_decode(const struct json_value *value, char *out, size_t size,
     size_t *lenp);

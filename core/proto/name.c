@@ -76,7 +76,8 @@ bool
 address_split(const char *text, size_t len, struct aqb_slice *roomp,
     struct aqb_slice *channelp)
 {
-	const char *colon = memchr(text, ':', len);
+	/* An empty slice may have no data, which memchr must not be given. */
+	const char *colon = len > 0 ? memchr(text, ':', len) : NULL;
 	size_t room_len;
 
 	if (colon == NULL) {

@@ -16,7 +16,8 @@ bool name_valid(const char *text, size_t len);
 /* Likewise, and not beginning with "arq_": those are client ids. */
 bool alias_valid(const char *text, size_t len);
 
-/* INVALID_NAME, with what is wrong, when it is not valid. */
+/* INVALID_NAME, with what is wrong, when it is not valid.  The field is what
+ * the client calls it, a string that lives for ever. */
 enum aqb_code name_check(const char *text, size_t len, const char *field,
     struct aqb_why *why);
 

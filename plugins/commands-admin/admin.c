@@ -172,7 +172,7 @@ static void
 client_info(void *self, aqb_ticket ticket, const struct aqb_call *call)
 {
 	const struct aqb_host *host = self;
-	struct aqb_client_info info;
+	struct aqb_client_info info = { .size = sizeof info };
 	struct aqb_why why = { 0 };
 	enum aqb_code code;
 
@@ -190,19 +190,29 @@ kick(void *self, aqb_ticket ticket, const struct aqb_call *call)
 {
 	const struct aqb_host *host = self;
 	const char *who = arg_string(call, "client_id");
+	struct aqb_client_info info = { .size = sizeof info };
 	struct json_object *o;
 	struct aqb_why why = { 0 };
 	enum aqb_code code;
 
-	code = host->bus->kick(host, who, arg_string(call, "reason"), &why);
+	code = host->bus->client_get(host, who, &info, &why);
 	if (code != AQB_CODE_OK) {
 		host->fail(host, ticket, code, &why);
 		return;
 	}
-	host->log(host, AQB_WARNING, "%s kicked %s", call->client_id, who);
+	/* Who goes by an alias is named by the id, too, and before the bus
+	 * lets go of it. */
 	o = json_object_new_object();
-	json_object_object_add(o, "client_id", render_text(who));
+	json_object_object_add(o, "client_id", render_text(info.client_id));
 	json_object_object_add(o, "kicked", json_object_new_boolean(true));
+	host->log(host, AQB_WARNING, "%s kicks %s", call->client_id,
+	    info.client_id);
+	code = host->bus->kick(host, who, arg_string(call, "reason"), &why);
+	if (code != AQB_CODE_OK) {
+		json_object_put(o);
+		host->fail(host, ticket, code, &why);
+		return;
+	}
 	render_reply(host, ticket, o);
 }
 
@@ -225,16 +235,16 @@ broadcast(void *self, aqb_ticket ticket, const struct aqb_call *call)
 {
 	const struct aqb_host *host = self;
 	struct json_object *payload = payload_of(arg_json(call, "message"));
-	struct aqb_slice text;
+	struct aqb_slice text = render_json(payload);
 	struct json_object *o;
 	uint64_t delivered = 0;
 	struct aqb_why why = { 0 };
-	enum aqb_code code;
+	enum aqb_code code = AQB_CODE_INTERNAL;
 
-	text.data = json_object_to_json_string_length(payload,
-	    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &text.len);
-	code = host->bus->broadcast(host, call->room, call->channel, text,
-	    &delivered, &why);
+	if (text.data != NULL) {
+		code = host->bus->broadcast(host, call->room, call->channel,
+		    text, &delivered, &why);
+	}
 	json_object_put(payload);
 	if (code != AQB_CODE_OK) {
 		host->fail(host, ticket, code, &why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builtin.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static aqb_plugin_init_f builtin_init;
@@ -32,8 +33,8 @@ builtin_init(const struct aqb_host *host, const void *conf, void **selfp,
 	struct builtin *b = calloc(1, sizeof *b);
 
 	(void)conf;
-	(void)why;
 	if (b == NULL) {
+		snprintf(why->text, sizeof why->text, "out of memory");
 		return AQB_ENOMEM;
 	}
 	b->host = host;

@@ -107,21 +107,10 @@ is_of_this_version(const struct aqb_host *host, aqb_ticket ticket,
 	return true;
 }
 
-static void
-reply_with_channel(const struct aqb_host *host, aqb_ticket ticket,
-    const char *room, const char *channel)
-{
-	struct aqb_channel_info info;
-	struct aqb_why why = { 0 };
-	enum aqb_code code =
-	    host->bus->channel_get(host, room, channel, &info, &why);
-
-	if (code != AQB_CODE_OK) {
-		host->fail(host, ticket, code, &why);
-		return;
-	}
-	render_reply(host, ticket, render_channel(&info));
-}
+/* Say what a channel is.  Where the history's ends cannot be read they are
+ * null if `made`, for the channel is there all the same. */
+static void show_info(const struct aqb_host *host, aqb_ticket ticket,
+    const struct aqb_call *call, const struct aqb_page *which, bool made);
 
 static void
 create_channel(void *self, aqb_ticket ticket, const struct aqb_call *call)
@@ -136,6 +125,7 @@ create_channel(void *self, aqb_ticket ticket, const struct aqb_call *call)
 		.history_size = -1,
 		.history_ttl = -1,
 	};
+	const struct aqb_page first = { .size = sizeof first, .limit = 1 };
 	struct aqb_why why = { 0 };
 	enum aqb_code code;
 
@@ -144,9 +134,7 @@ create_channel(void *self, aqb_ticket ticket, const struct aqb_call *call)
 		return;
 	}
 	if (metadata != NULL) {
-		spec.metadata.data = json_object_to_json_string_length(metadata,
-		    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
-		    &spec.metadata.len);
+		spec.metadata = render_json(metadata);
 	}
 	if (spec.metadata.len > METADATA_MAX) {
 		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, "metadata",
@@ -159,7 +147,7 @@ create_channel(void *self, aqb_ticket ticket, const struct aqb_call *call)
 		host->fail(host, ticket, code, &why);
 		return;
 	}
-	reply_with_channel(host, ticket, call->room, call->channel);
+	show_info(host, ticket, call, &first, true);
 }
 
 static void
@@ -218,33 +206,34 @@ list_channels(void *self, aqb_ticket ticket, const struct aqb_call *call)
 	render_reply(host, ticket, o);
 }
 
-/* channel_info waits for the history's ends. */
+/* A channel is shown when the ends of its history are known. */
 struct info {
 	const struct aqb_host *host;
 	struct json_object *result;
-	struct json_object *history;
+	struct json_object *history; /* part of it */
+	bool made;
 };
 
 static void
 on_ends(void *arg, aqb_ticket ticket, enum aqb_code code,
     const struct aqb_answer *answer, const struct aqb_why *why)
 {
-	struct info *info = arg;
+	struct info info = *(struct info *)arg;
+	bool known = code == AQB_CODE_OK;
 
-	if (code != AQB_CODE_OK) {
-		json_object_put(info->result);
-		info->host->fail(info->host, ticket, code, why);
-		free(info);
+	free(arg);
+	if (!known && !info.made) {
+		json_object_put(info.result);
+		info.host->fail(info.host, ticket, code, why);
 		return;
 	}
-	json_object_object_add(info->history, "first_seq",
-	    json_object_new_uint64(answer->first));
-	json_object_object_add(info->history, "last_seq",
-	    json_object_new_uint64(answer->pos.seq));
-	json_object_object_add(info->history, "epoch",
-	    render_text(answer->pos.epoch));
-	render_reply(info->host, ticket, info->result);
-	free(info);
+	json_object_object_add(info.history, "first_seq",
+	    known ? json_object_new_uint64(answer->first) : NULL);
+	json_object_object_add(info.history, "last_seq",
+	    known ? json_object_new_uint64(answer->pos.seq) : NULL);
+	json_object_object_add(info.history, "epoch",
+	    known ? render_text(answer->pos.epoch) : NULL);
+	render_reply(info.host, ticket, info.result);
 }
 
 static bool
@@ -256,20 +245,16 @@ show_member(void *arg, const struct aqb_client_info *info)
 /* The channel and a page of its members; NULL, and answered, on refusal. */
 static struct json_object *
 describe(const struct aqb_host *host, aqb_ticket ticket,
-    const struct aqb_call *call, struct aqb_channel_info *infop)
+    const struct aqb_call *call, const struct aqb_page *which,
+    struct aqb_channel_info *infop)
 {
-	const struct aqb_page which = {
-		.size = sizeof which,
-		.limit = (uint32_t)arg_u64(call, "limit"),
-		.cursor = arg_string(call, "cursor"),
-	};
 	struct page page = { .array = json_object_new_array() };
 	struct json_object *o;
 	char next[AQB_CURSOR_SIZE];
 	struct aqb_why why = { 0 };
 	enum aqb_code code;
 
-	code = host->bus->members(host, call->room, call->channel, &which,
+	code = host->bus->members(host, call->room, call->channel, which,
 	    show_member, &page, next, &why);
 	if (code == AQB_CODE_OK) {
 		code = host->bus->channel_get(host, call->room, call->channel,
@@ -287,12 +272,12 @@ describe(const struct aqb_host *host, aqb_ticket ticket,
 }
 
 static void
-channel_info(void *self, aqb_ticket ticket, const struct aqb_call *call)
+show_info(const struct aqb_host *host, aqb_ticket ticket,
+    const struct aqb_call *call, const struct aqb_page *which, bool made)
 {
-	const struct aqb_host *host = ((struct builtin *)self)->host;
 	const struct aqb_range ends = { .size = sizeof ends };
-	struct aqb_channel_info channel;
-	struct json_object *o = describe(host, ticket, call, &channel);
+	struct aqb_channel_info channel = { .size = sizeof channel };
+	struct json_object *o = describe(host, ticket, call, which, &channel);
 	struct info *info;
 
 	if (o == NULL) {
@@ -305,6 +290,7 @@ channel_info(void *self, aqb_ticket ticket, const struct aqb_call *call)
 		return;
 	}
 	info->host = host;
+	info->made = made;
 	info->result = o;
 	info->history = json_object_new_object();
 	json_object_object_add(info->history, "size",
@@ -314,4 +300,16 @@ channel_info(void *self, aqb_ticket ticket, const struct aqb_call *call)
 	json_object_object_add(o, "history", info->history);
 	host->bus->read(host, ticket, call->room, call->channel, &ends, on_ends,
 	    info);
+}
+
+static void
+channel_info(void *self, aqb_ticket ticket, const struct aqb_call *call)
+{
+	const struct aqb_page which = {
+		.size = sizeof which,
+		.limit = (uint32_t)arg_u64(call, "limit"),
+		.cursor = arg_string(call, "cursor"),
+	};
+
+	show_info(((struct builtin *)self)->host, ticket, call, &which, false);
 }

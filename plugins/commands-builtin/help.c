@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
 #include "../common/render.h"
@@ -42,26 +43,38 @@ type_name(char type)
 	}
 }
 
+static struct json_object *
+default_of(char type, const char *text, size_t len)
+{
+	switch (type) {
+	case 'u':
+		return json_object_new_uint64(strtoull(text, NULL, 10));
+	case 'b':
+		return json_object_new_boolean(*text == 't');
+	default:
+		return json_object_new_string_len(text, (int)len);
+	}
+}
+
 /* One "name[?]:type[(range)][=default]" of a command's params. */
 static struct json_object *
 argument(const char *text, size_t len)
 {
 	struct json_object *o = json_object_new_object();
 	size_t name = strcspn(text, "?:");
-	const char *colon = memchr(text, ':', len);
+	const char *colon = memchr(text, ':', len); /* the broker saw to it */
 	const char *dflt = memchr(text, '=', len);
 	bool optional = text[name] == '?' || dflt != NULL;
 
 	json_object_object_add(o, "name",
 	    json_object_new_string_len(text, (int)name));
-	json_object_object_add(o, "type",
-	    render_text(type_name(colon == NULL ? 'j' : colon[1])));
+	json_object_object_add(o, "type", render_text(type_name(colon[1])));
 	json_object_object_add(o, "required",
 	    json_object_new_boolean(!optional));
 	if (dflt != NULL) {
 		json_object_object_add(o, "default",
-		    json_object_new_string_len(dflt + 1,
-			(int)(text + len - dflt - 1)));
+		    default_of(colon[1], dflt + 1,
+			(size_t)(text + len - dflt - 1)));
 	}
 	return o;
 }

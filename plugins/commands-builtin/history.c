@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "../common/render.h"
 #include "builtin.h"
+
+/* What is left for the messages: the rest is for the envelope, which repeats
+ * the request's id, and for what follows the messages. */
+#define MESSAGES_ROOM (REPLY_MAX - 4096u)
 
 static aqb_command_f history;
 
@@ -13,7 +16,8 @@ const struct aqb_command cmd_history = {
 	.size = sizeof cmd_history,
 	.name = "history",
 	.params = "room:n channel?:n limit:u(1..1000)=50 since?:t until?:t "
-		  "after?:u before?:u client_id?:s(1..64)",
+		  "after?:u before?:u(1..9007199254740992) "
+		  "client_id?:s(1..64)",
 	.summary = "what was said in a channel, or in a room",
 	.exec = history,
 };
@@ -23,6 +27,14 @@ struct reading {
 	const struct aqb_host *host;
 	bool of_room;
 	bool last;
+	uint64_t after;
+	uint64_t before;
+};
+
+/* The messages of an answer that a reply shows. */
+struct shown {
+	size_t first;
+	size_t n;
 };
 
 /* The broker has checked that it is a timestamp: date, time, maybe a
@@ -31,32 +43,40 @@ static int64_t
 to_ms(const char *text)
 {
 	struct tm tm = { 0 };
-	const char *rest;
 	int64_t ms = 0;
-	int hours = 0, minutes = 0, weight = 100;
+	int end = 0, hours = 0, minutes = 0, weight = 100;
+
+	sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon,
+	    &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end);
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	text += end;
+	if (*text == '.') {
+		for (text++; *text >= '0' && *text <= '9'; text++) {
+			ms += (*text - '0') * weight;
+			weight /= 10;
+		}
+	}
+	if (sscanf(text, "%*[+-]%2d:%2d", &hours, &minutes) == 2) {
+		minutes += hours * 60;
+		minutes = *text == '-' ? -minutes : minutes;
+	}
+	return ((int64_t)timegm(&tm) - minutes * 60) * 1000 + ms;
+}
+
+/* A bound of time.  0 would be none, so that the first millisecond of 1970
+ * is taken for the one before it: nothing is as old as either. */
+static int64_t
+arg_time(const struct aqb_call *call, const char *name)
+{
+	const char *text = arg_string(call, name);
+	int64_t ms;
 
 	if (text == NULL) {
 		return 0;
 	}
-	tm.tm_year = atoi(text) - 1900;
-	tm.tm_mon = atoi(text + 5) - 1;
-	tm.tm_mday = atoi(text + 8);
-	tm.tm_hour = atoi(text + 11);
-	tm.tm_min = atoi(text + 14);
-	tm.tm_sec = atoi(text + 17);
-	rest = text + 19;
-	if (*rest == '.') {
-		for (rest++; *rest >= '0' && *rest <= '9'; rest++) {
-			ms += (*rest - '0') * weight;
-			weight /= 10;
-		}
-	}
-	if (*rest == '+' || *rest == '-') {
-		hours = atoi(rest + 1);
-		minutes = hours * 60 + atoi(rest + 4);
-		minutes = *rest == '-' ? -minutes : minutes;
-	}
-	return ((int64_t)timegm(&tm) - minutes * 60) * 1000 + ms;
+	ms = to_ms(text);
+	return ms == 0 ? -1 : ms;
 }
 
 static uint64_t
@@ -68,31 +88,101 @@ seq_of(const struct aqb_host *host, const struct aqb_msg *msg)
 	return view.seq;
 }
 
-/* Where to go on: after the last shown, or before the first. */
-static void
-put_next(FILE *out, const struct reading *r, const struct aqb_answer *answer)
+/* As many as there is room for, from the end that was asked for.  The storage
+ * was told how much that is; not every one counts alike. */
+static struct shown
+fitting(const struct reading *r, const struct aqb_answer *answer)
 {
-	if (!answer->more || answer->n == 0 || r->of_room) {
-		return;
+	struct shown s = { .first = 0 };
+	size_t bytes = 0;
+
+	while (s.n < answer->n) {
+		size_t i = r->last ? answer->n - 1 - s.n : s.n;
+
+		bytes += r->host->msg_json(answer->msgs[i]).len + 1;
+		if (bytes > MESSAGES_ROOM) {
+			break;
+		}
+		s.n++;
 	}
-	fprintf(out, ",\"next\":%llu",
-	    (unsigned long long)seq_of(r->host,
-		r->last ? answer->msgs[0] : answer->msgs[answer->n - 1]));
+	if (r->last) {
+		s.first = answer->n - s.n;
+	}
+	return s;
 }
 
-/* Messages are shown as they were sent, byte for byte. */
-static void
-put_messages(FILE *out, const struct aqb_host *host,
-    const struct aqb_answer *answer)
+/*
+ * Where to go on: `after` the last shown, or `before` the first.  Where none
+ * is shown the next message of the range is too long for any reply, and is
+ * passed over.
+ */
+static uint64_t
+next_of(const struct reading *r, const struct aqb_answer *answer,
+    struct shown s)
 {
-	for (size_t i = 0; i < answer->n; i++) {
-		struct aqb_slice json = host->msg_json(answer->msgs[i]);
+	if (s.n > 0) {
+		return seq_of(r->host,
+		    answer->msgs[r->last ? s.first : s.first + s.n - 1]);
+	}
+	if (r->last) {
+		return r->before != 0 && r->before <= answer->pos.seq
+		    ? r->before - 1
+		    : answer->pos.seq;
+	}
+	return r->after >= answer->first ? r->after + 1 : answer->first;
+}
+
+/* What follows the messages, as one object. */
+static struct json_object *
+render_rest(const struct reading *r, const struct aqb_answer *answer,
+    struct shown s)
+{
+	struct json_object *o = json_object_new_object();
+	bool more = answer->more || s.n < answer->n;
+	bool ends = !r->of_room; /* a room has many, and no positions */
+
+	json_object_object_add(o, "first_seq",
+	    ends ? json_object_new_uint64(answer->first) : NULL);
+	json_object_object_add(o, "last_seq",
+	    ends ? json_object_new_uint64(answer->pos.seq) : NULL);
+	json_object_object_add(o, "epoch",
+	    ends ? render_text(answer->pos.epoch) : NULL);
+	json_object_object_add(o, "truncated", json_object_new_boolean(more));
+	if (more && ends) {
+		json_object_object_add(o, "next",
+		    json_object_new_uint64(next_of(r, answer, s)));
+	}
+	return o;
+}
+
+/* Messages are shown as they were sent, byte for byte, so that they are put
+ * between the braces of the rest instead of being read and made again.  False
+ * when there is no memory. */
+static bool
+put_answer(FILE *out, const struct reading *r, const struct aqb_answer *answer)
+{
+	struct shown s = fitting(r, answer);
+	struct json_object *rest = render_rest(r, answer, s);
+	struct aqb_slice text = render_json(rest);
+
+	if (text.data == NULL) {
+		json_object_put(rest);
+		return false;
+	}
+	fputs("{\"messages\":[", out);
+	for (size_t i = 0; i < s.n; i++) {
+		struct aqb_slice json =
+		    r->host->msg_json(answer->msgs[s.first + i]);
 
 		if (i > 0) {
 			fputc(',', out);
 		}
 		fwrite(json.data, 1, json.len, out);
 	}
+	fputs("],", out);
+	fwrite(text.data + 1, 1, text.len - 1, out);
+	json_object_put(rest);
+	return ferror(out) == 0;
 }
 
 static void
@@ -103,6 +193,7 @@ on_read(void *arg, aqb_ticket ticket, enum aqb_code code,
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out;
+	bool done;
 
 	free(arg);
 	if (code != AQB_CODE_OK) {
@@ -114,21 +205,8 @@ on_read(void *arg, aqb_ticket ticket, enum aqb_code code,
 		r.host->fail(r.host, ticket, AQB_CODE_INTERNAL, NULL);
 		return;
 	}
-	fputs("{\"messages\":[", out);
-	put_messages(out, r.host, answer);
-	if (r.of_room) {
-		fputs("],\"first_seq\":null,\"last_seq\":null,\"epoch\":null",
-		    out);
-	} else {
-		fprintf(out,
-		    "],\"first_seq\":%llu,\"last_seq\":%llu,\"epoch\":\"%s\"",
-		    (unsigned long long)answer->first,
-		    (unsigned long long)answer->pos.seq, answer->pos.epoch);
-	}
-	fprintf(out, ",\"truncated\":%s", answer->more ? "true" : "false");
-	put_next(out, &r, answer);
-	fputc('}', out);
-	if (fclose(out) == 0) {
+	done = put_answer(out, &r, answer);
+	if (fclose(out) == 0 && done) {
 		r.host->reply(r.host, ticket, text, len);
 	} else {
 		r.host->fail(r.host, ticket, AQB_CODE_INTERNAL, NULL);
@@ -136,53 +214,70 @@ on_read(void *arg, aqb_ticket ticket, enum aqb_code code,
 	free(text);
 }
 
+/* Do the bounds make sense together?  False, and answered, when not. */
+static bool
+check_range(const struct aqb_host *host, aqb_ticket ticket,
+    const struct aqb_call *call, const struct aqb_range *range)
+{
+	bool after = arg_given(call, "after");
+	bool before = arg_given(call, "before");
+
+	if (call->channel == NULL && (after || before)) {
+		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT,
+		    after ? "after" : "before",
+		    "%s: positions are a channel's; name one",
+		    after ? "after" : "before");
+		return false;
+	}
+	if (after && before && range->after >= range->before) {
+		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, "before",
+		    "before: %llu is not above after, %llu",
+		    (unsigned long long)range->before,
+		    (unsigned long long)range->after);
+		return false;
+	}
+	if (range->since != 0 && range->until != 0 &&
+	    range->since > range->until) {
+		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, "until",
+		    "until: lies before since");
+		return false;
+	}
+	return true;
+}
+
 static void
 history(void *self, aqb_ticket ticket, const struct aqb_call *call)
 {
 	const struct aqb_host *host = ((struct builtin *)self)->host;
-	struct aqb_range range = {
+	bool first = arg_given(call, "after") || arg_given(call, "since");
+	const struct aqb_range range = {
 		.size = sizeof range,
+		.flags = first ? 0 : AQB_RANGE_LAST,
 		.limit = (uint32_t)arg_u64(call, "limit"),
-		.bytes = REPLY_ROOM,
+		.bytes = MESSAGES_ROOM,
 		.after = arg_u64(call, "after"),
 		.before = arg_u64(call, "before"),
-		.since = to_ms(arg_string(call, "since")),
-		.until = to_ms(arg_string(call, "until")),
+		.since = arg_time(call, "since"),
+		.until = arg_time(call, "until"),
 		.from = arg_string(call, "client_id"),
 	};
 	struct reading *r;
 
-	if (call->channel == NULL &&
-	    (arg_given(call, "after") || arg_given(call, "before"))) {
-		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT,
-		    arg_given(call, "after") ? "after" : "before",
-		    "after, before: positions are a channel's; name one");
+	if (!check_range(host, ticket, call, &range)) {
 		return;
-	}
-	if (range.since != 0 && range.until != 0 && range.since > range.until) {
-		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, "until",
-		    "until: lies before since");
-		return;
-	}
-	if (arg_given(call, "after") && arg_given(call, "before") &&
-	    range.after >= range.before) {
-		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, "before",
-		    "before: %llu is not above after, %llu",
-		    (unsigned long long)range.before,
-		    (unsigned long long)range.after);
-		return;
-	}
-	if (!arg_given(call, "after") && range.since == 0) {
-		range.flags |= AQB_RANGE_LAST;
 	}
 	r = calloc(1, sizeof *r);
 	if (r == NULL) {
 		host->fail(host, ticket, AQB_CODE_INTERNAL, NULL);
 		return;
 	}
-	r->host = host;
-	r->of_room = call->channel == NULL;
-	r->last = (range.flags & AQB_RANGE_LAST) != 0;
+	*r = (struct reading){
+		.host = host,
+		.of_room = call->channel == NULL,
+		.last = !first,
+		.after = range.after,
+		.before = range.before,
+	};
 	host->bus->read(host, ticket, call->room, call->channel, &range,
 	    on_read, r);
 }

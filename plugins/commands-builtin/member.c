@@ -117,16 +117,13 @@ join_channel(void *self, aqb_ticket ticket, const struct aqb_call *call)
 		.echo = arg_bool(call, "echo"),
 		.presence = arg_bool(call, "presence"),
 	};
+	const char *later = arg_given(call, "group") ? "group"
+	    : arg_given(call, "group_ack")           ? "group_ack"
+						     : NULL;
 
-	if (arg_given(call, "group") || arg_given(call, "group_ack")) {
-		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT,
-		    arg_given(call, "group") ? "group" : "group_ack",
-		    "group: groups are not in this version");
-		return;
-	}
-	if (strcmp(call->channel, "*") == 0) {
-		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, "channel",
-		    "channel: * is not in this version");
+	if (later != NULL) {
+		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, later,
+		    "%s: groups are not in this version", later);
 		return;
 	}
 	if (read_since(host, ticket, arg_json(call, "since"), &join)) {
@@ -152,7 +149,7 @@ leave_channel(void *self, aqb_ticket ticket, const struct aqb_call *call)
 	o = json_object_new_object();
 	json_object_object_add(o, "room", render_text(call->room));
 	json_object_object_add(o, "channel", render_text(call->channel));
-	json_object_object_add(o, "was_member",
+	json_object_object_add(o, "left",
 	    json_object_new_boolean(code == AQB_CODE_OK));
 	render_reply(host, ticket, o);
 }
@@ -173,7 +170,7 @@ identify(void *self, aqb_ticket ticket, const struct aqb_call *call)
 		.binary =
 		    arg_given(call, "binary") ? arg_bool(call, "binary") : -1,
 	};
-	struct aqb_client_info info;
+	struct aqb_client_info info = { .size = sizeof info };
 	struct json_object *o;
 	struct aqb_why why = { 0 };
 	enum aqb_code code;

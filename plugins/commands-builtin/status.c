@@ -40,7 +40,7 @@ status(void *self, aqb_ticket ticket, const struct aqb_call *call)
 	const struct aqb_host *host = ((struct builtin *)self)->host;
 	struct json_object *o = json_object_new_object();
 	struct json_object *part = json_object_new_object();
-	struct aqb_stats s;
+	struct aqb_stats s = { .size = sizeof s };
 
 	(void)call;
 	host->bus->stats(host, &s);

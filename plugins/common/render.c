@@ -3,7 +3,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 struct json_object *
@@ -36,6 +35,9 @@ parse(struct aqb_slice text)
 		return json_object_new_object();
 	}
 	tok = json_tokener_new();
+	if (tok == NULL) {
+		return NULL;
+	}
 	json = json_tokener_parse_ex(tok, text.data, (int)text.len);
 	json_tokener_free(tok);
 	return json;
@@ -77,28 +79,33 @@ render_client(const struct aqb_client_info *info)
 	json_object_object_add(o, "avatar", render_text(info->avatar));
 	json_object_object_add(o, "personality",
 	    render_text(info->personality));
-	if (info->joined_at != 0) {
-		json_object_object_add(o, "joined_at",
-		    render_time(info->joined_at));
-	}
+	json_object_object_add(o, "joined_at",
+	    info->joined_at == 0 ? NULL : render_time(info->joined_at));
 	json_object_object_add(o, "last_activity",
 	    render_time(info->last_activity));
 	return o;
 }
 
+struct aqb_slice
+render_json(struct json_object *o)
+{
+	struct aqb_slice text = { .len = 0 };
+
+	text.data = json_object_to_json_string_length(o,
+	    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &text.len);
+	return text;
+}
+
 bool
 page_add(struct page *page, struct json_object *item)
 {
-	size_t len =
-	    strlen(json_object_to_json_string_ext(item,
-		JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)) +
-	    1;
+	struct aqb_slice text = render_json(item);
 
-	if (page->bytes + len > REPLY_ROOM) {
+	if (text.data == NULL || page->bytes + text.len + 1 > PAGE_ROOM) {
 		json_object_put(item);
 		return false;
 	}
-	page->bytes += len;
+	page->bytes += text.len + 1;
 	json_object_array_add(page->array, item);
 	return true;
 }
@@ -115,11 +122,13 @@ void
 render_reply(const struct aqb_host *host, aqb_ticket call,
     struct json_object *result)
 {
-	size_t len;
-	const char *text = json_object_to_json_string_length(result,
-	    JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	struct aqb_slice text = render_json(result);
 
-	host->reply(host, call, text, len);
+	if (text.data == NULL) {
+		host->fail(host, call, AQB_CODE_INTERNAL, NULL);
+	} else {
+		host->reply(host, call, text.data, text.len);
+	}
 	json_object_put(result);
 }
 

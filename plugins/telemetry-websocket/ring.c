@@ -19,6 +19,7 @@ struct ring {
 	pthread_mutex_t lock;
 	uint64_t size;
 	uint64_t bytes;
+	uint64_t begin; /* the first number ever pushed, 0 before */
 	uint64_t first, last;
 	uint64_t total; /* bytes pushed since the start */
 	struct slot slots[];
@@ -90,9 +91,10 @@ put(struct ring *r, struct ring_event *event, struct ring_event **oldp)
 static void
 skip_to(struct ring *r, uint64_t seq, struct ring_event **oldp)
 {
-	bool is_empty = r->last == 0;
-
-	if (is_empty || seq - r->last > r->size) {
+	if (r->begin == 0) {
+		r->begin = seq;
+	}
+	if (r->last == 0 || seq - r->last > r->size) {
 		while (r->first <= r->last) {
 			pop(r, oldp);
 		}
@@ -183,6 +185,17 @@ ring_last(struct ring *r)
 	return last;
 }
 
+uint64_t
+ring_begin(struct ring *r)
+{
+	uint64_t begin;
+
+	pthread_mutex_lock(&r->lock);
+	begin = r->begin;
+	pthread_mutex_unlock(&r->lock);
+	return begin;
+}
+
 size_t
 ring_read(struct ring *r, uint64_t *fromp, struct ring_event *events[],
     size_t max)
@@ -191,14 +204,14 @@ ring_read(struct ring *r, uint64_t *fromp, struct ring_event *events[],
 	size_t n = 0;
 
 	pthread_mutex_lock(&r->lock);
-	if (seq < r->first && r->last > 0) {
+	if (seq < r->first) {
 		seq = r->first;
 	}
 	while (seq <= r->last && slot_of(r, seq)->event == NULL) {
 		seq++;
 	}
 	*fromp = seq;
-	while (n < max && seq <= r->last) {
+	for (; n < max && seq <= r->last; seq++) {
 		struct ring_event *e = slot_of(r, seq)->event;
 
 		if (e == NULL) {
@@ -206,7 +219,6 @@ ring_read(struct ring *r, uint64_t *fromp, struct ring_event *events[],
 		}
 		atomic_fetch_add(&e->refs, 1);
 		events[n++] = e;
-		seq++;
 	}
 	pthread_mutex_unlock(&r->lock);
 	return n;

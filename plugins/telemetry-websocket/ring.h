@@ -49,6 +49,10 @@ bool ring_push(struct ring *ring, const struct aqb_event *event);
 /* The number of the last event, 0 before the first. */
 uint64_t ring_last(struct ring *ring);
 
+/* The number of the first event that was ever pushed, 0 before: a ring that is
+ * made later than the broker does not begin with 1. */
+uint64_t ring_begin(struct ring *ring);
+
 /*
  * Take references to at most max events that follow each other, from *fromp
  * on, into events.  *fromp is moved over what is not there any more; with

@@ -82,12 +82,19 @@ is_stopping(struct server *s)
 	return yes;
 }
 
+/* The library calls us from its timers too, and then goes on to sleep in the
+ * same turn: wake it. */
+static void
+end(struct server *s)
+{
+	s->is_done = true;
+	lws_cancel_service(s->context);
+}
+
 static void
 on_deadline(lws_sorted_usec_list_t *sul)
 {
-	struct server *s = lws_container_of(sul, struct server, deadline);
-
-	s->is_done = true;
+	end(lws_container_of(sul, struct server, deadline));
 }
 
 static void
@@ -96,7 +103,7 @@ begin_to_end(struct server *s)
 	s->audience.is_closing = true;
 	listener_stop(&s->listener);
 	if (LIST_EMPTY(&s->audience.viewers)) {
-		s->is_done = true;
+		end(s);
 		return;
 	}
 	lws_sul_schedule(s->context, 0, &s->deadline, on_deadline, STOP_US);
@@ -130,7 +137,9 @@ on_closed(struct server *s, struct viewer *v)
 	viewer_close(v);
 	if (LIST_EMPTY(&s->audience.viewers)) {
 		atomic_store(&s->is_watched, false);
-		s->is_done |= s->audience.is_closing;
+		if (s->audience.is_closing && !s->is_done) {
+			end(s);
+		}
 	}
 }
 

@@ -328,9 +328,6 @@ send_events(struct viewer *v, bool *morep)
 		size_t i, n;
 
 		n = ring_read(ring, &from, events, TURN_READ);
-		if (v->next == 0) {
-			v->next = from;
-		}
 		miss(v, from);
 		sent = send_gap(v);
 		if (sent == SENT) {
@@ -350,11 +347,14 @@ viewer_write(struct viewer *v)
 	bool more = false;
 	enum sent sent;
 
-	if (v->is_stuck) {
+	if (v->next == 0) {
+		v->next = ring_begin(v->audience->plane->ring);
+	}
+	if (v->is_stuck && v->next != 0) {
 		fall_behind(v);
 	}
 	sent = send_replies(v);
-	if (sent == SENT) {
+	if (sent == SENT && v->next != 0) {
 		sent = send_events(v, &more);
 	}
 	if (sent == SENT_FAILED) {

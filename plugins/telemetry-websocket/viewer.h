@@ -36,7 +36,7 @@ struct viewer {
 	struct lws *wsi;
 	struct filter filter;
 
-	uint64_t next;   /* the event to look at next; 0: whichever comes */
+	uint64_t next;   /* the event to look at next; 0: the ring's first */
 	uint64_t missed; /* not sent from here to `next`; 0: nothing missed */
 	uint64_t replay; /* up to here it is catching up as it asked to */
 	bool is_stuck;   /* the socket was full after the last write */

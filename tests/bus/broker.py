@@ -56,7 +56,7 @@ class Broker:
         self.port = int(self.wait_log(r'msg="listening" .*port=(\d+)').group(1))
         self.telemetry_port = None
         if telemetry:
-            found = re.search(r'msg="telemetry listening[^\n]*port=(\d+)', self.log())
+            found = re.search(r'telemetry listening[^\n]*port=(\d+)', self.log())
             self.telemetry_port = int(found.group(1)) if found else None
 
     def log(self):

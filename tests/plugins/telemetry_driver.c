@@ -44,7 +44,7 @@ static const struct aqb_plugin *plugin;
 static void *self;
 static unsigned char conf[512];
 static uint64_t seq;
-static size_t metrics_size = 100;
+static atomic_size_t metrics_size = 100;
 static atomic_bool is_stalled;
 static aqb_ticket answered;
 static struct timespec stopped_at;
@@ -167,15 +167,16 @@ host_version(const struct aqb_host *host, char *text, size_t size)
 static char *
 host_metrics_snapshot(const struct aqb_host *host, size_t *lenp)
 {
-	char *text = malloc(metrics_size + 1);
+	size_t size = atomic_load(&metrics_size);
+	char *text = malloc(size + 1);
 	size_t i;
 
 	(void)host;
-	for (i = 0; i < metrics_size; i++) {
+	for (i = 0; i < size; i++) {
 		text[i] = i % 64 == 63 ? '\n' : (char)('a' + i / 64 % 26);
 	}
-	text[metrics_size] = '\0';
-	*lenp = metrics_size;
+	text[size] = '\0';
+	*lenp = size;
 	return text;
 }
 
@@ -446,7 +447,7 @@ obey(const char *line)
 		seq += strtoull(line + 5, NULL, 10);
 		say("skipped");
 	} else if (strncmp(line, "metrics_size ", 13) == 0) {
-		metrics_size = strtoull(line + 13, NULL, 10);
+		atomic_store(&metrics_size, strtoull(line + 13, NULL, 10));
 		say("sized");
 	} else if (strncmp(line, "refuse_posts ", 13) == 0) {
 		refused_posts = (unsigned)atoi(line + 13);
@@ -503,5 +504,8 @@ main(int argc, char *argv[])
 		obey(line);
 	}
 	free(line);
+	if (self != NULL) {
+		plugin->fini(&self);
+	}
 	return 0;
 }

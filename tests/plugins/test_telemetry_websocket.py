@@ -47,7 +47,7 @@ class Broker:
         self.answers = queue.Queue()
         self.logs = []
         self.port = None
-        self.reader = threading.Thread(target=self._read)
+        self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     def _read(self):
@@ -88,8 +88,7 @@ class Broker:
 
     def end(self):
         try:
-            if self.process.poll() is None:
-                self.tell("quit")
+            self.tell("quit")
             status = self.process.wait(timeout=DEADLINE)
         finally:
             self.process.kill()
@@ -108,22 +107,29 @@ def expect(condition):
 
 
 @pytest.fixture
-def broker_with():
+def idle_broker():
+    """Makes brokers that have not started the plugin yet."""
     brokers = []
 
     def make(**options):
-        broker = Broker(**options)
-        brokers.append(broker)
-        assert broker.start() == "started 0 "
-        return broker
+        brokers.append(Broker(**options))
+        return brokers[-1]
 
     yield make
     for broker in brokers:
-        try:
-            if broker.process.poll() is None:
-                broker.ask("fini")
-        finally:
-            broker.end()
+        broker.end()
+
+
+@pytest.fixture
+def broker_with(idle_broker):
+    """Makes brokers whose plugin runs."""
+
+    def make(**options):
+        broker = idle_broker(**options)
+        assert broker.start() == "started 0 "
+        return broker
+
+    return make
 
 
 @pytest.fixture
@@ -247,6 +253,7 @@ class Socket:
         while b"\r\n\r\n" not in self.bytes:
             assert self.more(), "closed too early"
         head, self.bytes = self.bytes.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 ")
         return head.decode()
 
     def response(self):
@@ -497,8 +504,9 @@ async def test_a_small_buffer_keeps_no_more_than_it_says(broker_with):
     async with watching(broker) as viewer:
         await viewer.subscribe("a", since=3)
         await viewer.expect(event_type="gap", **{"from": 4, "to": 10})
-        broker.emit("a")
-        await viewer.expect(seq=11)
+        # What is on its way is kept all the same.
+        broker.emit("a", 100)
+        await viewer.expect_events(*range(11, 111))
 
 
 @told
@@ -529,6 +537,15 @@ async def test_a_number_that_never_came_is_a_gap(broker_with):
         broker.emit("a")
         await viewer.expect(event_type="gap", **{"from": 6, "to": 100005})
         await viewer.expect(seq=100006)
+    broker = broker_with(buffer=300)
+    broker.emit("a", 1000)
+    broker.ask("skip 3")
+    broker.emit("a")
+    async with watching(broker) as viewer:
+        await viewer.subscribe("a", since=999)
+        await viewer.expect(seq=1000)
+        await viewer.expect(event_type="gap", **{"from": 1001, "to": 1003})
+        await viewer.expect(seq=1004)
 
 
 @told
@@ -653,6 +670,7 @@ async def test_a_bad_frame_is_answered_and_changes_nothing(broker_with):
             assert error["message"].startswith(message), frame
             broker.emit("other")
             await viewer.expect(seq=number + 2)
+        await viewer.settle()
 
 
 @told
@@ -729,14 +747,14 @@ def test_wild_peers_do_no_harm(broker):
 
 
 def test_a_slow_viewer_gets_a_gap_and_goes_on(broker_with):
-    broker = broker_with(buffer=100000, viewer_buffer="64KiB")
+    broker = broker_with(buffer=100000, viewer_buffer="256KiB")
     with Socket(broker, receive_buffer=4096) as slow, Socket(broker) as quick:
         for viewer in (slow, quick):
             viewer.upgrade()
             viewer.event()
-        for turn in range(200):
-            broker.emit("a", 100, 1000)
-            for seq in range(turn * 100 + 1, turn * 100 + 101):
+        for turn in range(400):
+            broker.emit("a", 50, 1000)
+            for seq in range(turn * 50 + 1, turn * 50 + 51):
                 assert quick.event()["seq"] == seq
         wanted, gaps = 1, []
         while wanted <= 20000:
@@ -744,15 +762,35 @@ def test_a_slow_viewer_gets_a_gap_and_goes_on(broker_with):
             if event["event_type"] == "gap":
                 assert event["from"] == wanted
                 gaps.append(event["to"] - event["from"] + 1)
-                wanted = event["to"] + 1
+                wanted = gap_end = event["to"] + 1
             else:
                 assert event["seq"] == wanted
                 wanted += 1
-        assert 1 <= len(gaps) <= 10
-        assert sum(gaps) > 1000
+        # One large gap, and after it no more than half of its buffer.
+        assert len(gaps) == 1
+        assert 1000 < gaps[0] < 20000
+        assert wanted - gap_end <= 128 * 1024 / 1000
         assert broker.metric("dropped_total") == sum(gaps)
         last = broker.emit("a")
         assert slow.event()["seq"] == last
+
+
+def test_the_first_events_ever_are_not_lost_in_silence(broker_with):
+    broker = broker_with(buffer=256)
+    for first in (1, 5000):
+        with Socket(broker) as viewer:
+            viewer.upgrade()
+            broker.emit("a", 2000)
+            viewer.event()
+            wanted = first
+            while wanted < first + 2000:
+                event = viewer.event()
+                assert event.get("from", event.get("seq")) == wanted
+                wanted = event.get("to", wanted) + 1
+            assert wanted == first + 2000
+        broker.ask("fini")
+        broker.ask("skip 2999")
+        assert broker.start() == "started 0 "
 
 
 def test_a_viewer_that_the_buffer_overtakes_gets_a_gap(broker_with):
@@ -884,10 +922,8 @@ def test_a_token_is_asked_for(broker_with, headers, query, good):
         ),
     ],
 )
-def test_t1_a_host_that_will_not_do_is_refused(options, says):
-    broker = Broker(**options)
-    assert says in broker.start()
-    broker.end()
+def test_t1_a_host_that_will_not_do_is_refused(idle_broker, options, says):
+    assert says in idle_broker(**options).start()
 
 
 def test_t1_with_a_token_it_listens_for_others(broker_with):
@@ -903,24 +939,22 @@ def test_loopback_needs_no_token(broker_with, host):
     assert broker.logs == ["log info " + line]
 
 
-def test_a_port_that_is_taken_is_named(broker):
-    other = Broker(port=broker.port)
+def test_a_port_that_is_taken_is_named(broker, idle_broker):
     assert (
         f"cannot listen on 127.0.0.1 port {broker.port}: "
-        "Address already in use" in other.start()
+        "Address already in use" in idle_broker(port=broker.port).start()
     )
-    other.end()
 
 
-def test_switched_off_it_listens_nowhere():
-    broker = Broker(enabled="false")
+def test_switched_off_it_listens_nowhere(idle_broker):
+    broker = idle_broker(enabled="false")
+    assert broker.ask("metrics") == "metrics"
     before = broker.descriptors()
     assert broker.start() == "started 0 "
     assert broker.descriptors() == before
     broker.emit("a", 10)
     assert broker.ask("stop").startswith("stopped")
     assert broker.ask("fini") == "gone"
-    broker.end()
     assert broker.logs == []
 
 
@@ -966,6 +1000,7 @@ def test_other_methods_are_not_allowed(broker, method):
         response = get(broker, "/health", method, body=body)
         assert response.status == 405
         assert response.getheader("allow") == "GET, HEAD"
+        assert response.getheader("connection") == "close"
 
 
 def test_one_connection_serves_many_requests(broker):
@@ -1074,6 +1109,14 @@ def test_s4_out_of_descriptors_it_turns_away_and_recovers(broker):
 # The end, and the beginning again.
 
 
+def is_listening(broker):
+    try:
+        Socket(broker).socket.close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 @told
 async def test_stopping_sends_what_is_left_and_closes_with_1001(broker_with):
     broker = broker_with()
@@ -1096,7 +1139,10 @@ def test_stopping_does_not_wait_for_a_viewer_that_is_stuck(broker):
     with Socket(broker, receive_buffer=4096) as slow:
         slow.upgrade()
         broker.emit("a", 9000, 1000)
-        word, us = broker.ask("stop").split()
+        broker.tell("stop")
+        expect(lambda: not is_listening(broker))
+        assert broker.answers.empty()
+        word, us = broker.answers.get(timeout=DEADLINE).split()
         assert word == "stopped"
         assert int(us) < 2000000
 

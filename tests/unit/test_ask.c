@@ -270,6 +270,7 @@ END_TEST
 START_TEST(p8_an_answer_that_makes_no_sense_is_not_believed)
 {
 	struct aqb_msg *none[] = { NULL };
+	struct aqb_msg *some[] = { make_msg("{}") };
 	const struct garbage {
 		enum aqb_err err;
 		struct aqb_answer answer;
@@ -285,7 +286,7 @@ START_TEST(p8_an_answer_that_makes_no_sense_is_not_believed)
 		{ AQB_OK,
 		    { .size = sizeof(struct aqb_answer),
 			.n = SIZE_MAX / 4,
-			.msgs = none } },
+			.msgs = some } },
 	};
 	const struct garbage *g = &garbage[_i];
 	aqb_ticket ticket = desk_ask(desk, 0, on_answer, &told);
@@ -296,6 +297,7 @@ START_TEST(p8_an_answer_that_makes_no_sense_is_not_believed)
 	ck_assert_int_eq(told.err, AQB_EUNCERTAIN);
 	ck_assert(!told.has_answer);
 	ck_assert_uint_eq(metric_value(GARBAGE), 1);
+	msg_unref(&some[0]);
 }
 END_TEST
 

@@ -1,0 +1,865 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "proto/json.h"
+
+static struct buf seen;
+static struct buf made;
+static size_t at;
+
+static void
+setup(void)
+{
+	memset(&seen, 0, sizeof seen);
+	memset(&made, 0, sizeof made);
+	at = SIZE_MAX;
+}
+
+static void
+teardown(void)
+{
+	buf_fini(&seen);
+	buf_fini(&made);
+}
+
+/* By enum json_kind: in these tests, and in json-c. */
+static const char *const kinds[] = { "null", "false", "true", "number",
+	"string", "array", "object" };
+
+static const char *const names_of_json_c[] = { "null", "boolean", "boolean",
+	"double", "string", "array", "object" };
+
+/* Note every member as "key=kind:text;", what is escaped with a "\" before
+ * it. */
+static bool
+note(void *arg, const char *key, size_t len, bool escaped,
+    const struct json_value *value)
+{
+	buf_puts(&seen, escaped ? "\\" : "");
+	buf_add(&seen, key, len);
+	buf_printf(&seen, "=%s%s:", value->escaped ? "\\" : "",
+	    kinds[value->type]);
+	buf_add(&seen, value->text, value->len);
+	buf_putc(&seen, ';');
+	return arg == NULL || len != strlen(arg) || memcmp(key, arg, len) != 0;
+}
+
+static bool
+note_element(void *arg, const struct json_value *value)
+{
+	return note(NULL, "", 0, false, value) && arg == NULL;
+}
+
+/* Scan from memory that ends where the text does, so that a sanitizer sees a
+ * look behind its end. */
+static enum json_result
+check(const char *text, size_t len, struct json_value *valuep)
+{
+	char *exact = malloc(len > 0 ? len : 1);
+	struct json_value v = { .len = 0 };
+	enum json_result result;
+
+	memcpy(exact, text, len);
+	result = json_check(exact, len, &v, &at);
+	if (result == JSON_OK) {
+		v.text = text + (v.text - exact);
+	}
+	free(exact);
+	if (valuep != NULL) {
+		*valuep = v;
+	}
+	return result;
+}
+
+static struct json_value
+value_of(const char *text)
+{
+	struct json_value v;
+
+	ck_assert_int_eq(check(text, strlen(text), &v), JSON_OK);
+	return v;
+}
+
+static enum json_result
+members(const char *text)
+{
+	buf_reset(&seen);
+	return json_members(text, strlen(text), note, NULL, &at);
+}
+
+static enum json_result
+elements(const char *text)
+{
+	buf_reset(&seen);
+	return json_elements(text, strlen(text), note_element, NULL, &at);
+}
+
+static void
+repeat(const char *text, size_t times)
+{
+	for (size_t i = 0; i < times; i++) {
+		buf_puts(&made, text);
+	}
+}
+
+#define N(table) (sizeof(table) / sizeof(table)[0])
+#define BLANKS " \t\r\n"
+
+static enum json_kind
+kind_of(const char *text)
+{
+	static const char first[] = "nft\"[{";
+	const char *found = strchr(first, *text);
+	static const enum json_kind kind[] = { JSON_NULL, JSON_FALSE, JSON_TRUE,
+		JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+
+	return found == NULL ? JSON_NUMBER : kind[found - first];
+}
+
+/* J4, J6 and J7: the last two lines are legal, and kept as they are. */
+static const char *const accepted[] = { "null", "true", "false",
+	" \t\r\n null \n\r\t ", "0", "-0", "7 ", "-1234567890", "0.0",
+	"-0.5e-0", "1E5", "1e+05", "10.010E-007", "1e999", "\"\"", "\"a b\"",
+	"\"it's /*no*/ //comment\"", "\"\x7f\"",
+	"\"gr\xc3\xbc \xe2\x82\xac \xf0\x9f\x98\x80\"",
+	"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0041\\uabCD\\uEf01\"", "[]",
+	"[ ]", " [1 , 2,3 ] ", "[[],{},[[]],[{}]]", "{}", "{\n}", "{\"\":0}",
+	"{ \"a\" : { \"b\" : [ { } , null ] } , \"c\" : \"\" }",
+	"{\"a\":[{\"b\":[1]}],\"c\":[{\"d\":2}]}", "{\"a\":1,\"a\":2}",
+	"\"\\u0000\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "9007199254740993",
+	"-123456789012345678901234567890" };
+
+START_TEST(what_rfc_8259_allows_is_accepted)
+{
+	const char *text = accepted[_i];
+	const char *from = text + strspn(text, BLANKS);
+	size_t len = strlen(from);
+	struct json_value v;
+
+	while (strchr(BLANKS, from[len - 1]) != NULL) {
+		len--;
+	}
+	ck_assert_msg(check(text, strlen(text), &v) == JSON_OK, "%s: at %zu",
+	    text, at);
+	ck_assert_uint_eq(at, strlen(text));
+	ck_assert_str_eq(kinds[v.type], kinds[kind_of(from)]);
+	ck_assert_ptr_eq(v.text, from);
+	ck_assert_uint_eq(v.len, len);
+	ck_assert_int_eq(v.escaped, *from == '"' && strchr(from, '\\') != NULL);
+	if (v.type == JSON_NUMBER) {
+		return; /* a piece of a number may well be a number */
+	}
+	for (size_t n = 0; n < (size_t)(from - text) + len; n++) {
+		ck_assert_msg(check(text, n, NULL) == JSON_SYNTAX,
+		    "%s: %zu bytes of it", text, n);
+		ck_assert_uint_le(at, n);
+	}
+}
+END_TEST
+
+/* J5, and what else is no JSON.  The "^" is not part of the text: it stands
+ * where the fault is found. */
+static const char *const refusals[] = { "^", "  \n^", "^\xef\xbb\xbf{}", "^NaN",
+	"^nan", "[^NaN]", "^Infinity", "-^Infinity", "[-^inf]", "^undefined",
+	"^True", "^TRUE", "^nul", "^truE", "^falsy", "null^l", "true^false",
+	"^'a'", "{^'a':1}", "{\"a\":^'b'}", "{^a:1}", "{^1:1}", "{^null:1}",
+	"{^[]:1}", "^/* c */ {}", "{} ^// c", "[1,^/**/2]", "^# c\n1", "[1,^]",
+	"[1,^,2]", "[^,1]", "[^,]", "{\"a\":1,^}", "{^,}",
+	"{\"a\":1,^,\"b\":2}", "{} ^{}", "[]^]", "{}^}", "1 ^2", "1^,2",
+	"\"a\"^\"b\"", "{}^x", "[1 ^2]", "[\"a\" ^\"b\"]", "{\"a\" ^1}",
+	"{\"a\"^}", "{\"a\":^}", "{\"a\":^:1}", "{\"a\":1 ^\"b\":2}",
+	"{\"a\":1^:2}", "{\"a\"^,1}", "[\"a\"^:1]", "[1^}", "{\"a\":1^]", "[^}",
+	"{^]", "[{^]}", "[{\"a\":[1^}]]", "^]", "^}", "^,", "^:", "0^0", "0^1",
+	"-0^1", "[0^123]", "1.^", "[1.^]", "1.^e5", "^.5", "-^.5", "^+1",
+	"[^+1]", "-^-1", "-^", "-^ 1", "1e^", "1e+^", "1e^.5", "1e5^.5",
+	"1.5^.5", "0^x10", "1^_000", "1 ^000", "\"^", "\"abc^", "\"a^\nb\"",
+	"\"a^\tb\"", "\"^\x01\"", "\"^\x1f\"", "{\"a^\rb\":1}", "\"\\^",
+	"\"\\\"^", "\"\\^x41\"", "\"\\^a\"", "\"\\^'\"", "\"\\^N\"",
+	"\"\\^U0041\"", "\"\\^0\"", "\"\\^\n\"", "\"\\u^\"", "\"\\u004^\"",
+	"\"\\u00^g0\"", "\"\\u^+041\"", "\"\\u^{41}\"", "{\"\\^x\":1}",
+	"[1]^\xc2\xa0", "^\x0b[1]", "^\x0c[1]", "^\xe2\x80\xa8[1]",
+	"[^\xc3\xbc]" };
+
+/* Append the text to `made`; returns where its fault is. */
+static size_t
+unmark(const char *marked)
+{
+	size_t place = strcspn(marked, "^");
+
+	buf_add(&made, marked, place);
+	buf_puts(&made, marked + place + 1);
+	return place;
+}
+
+START_TEST(j5_what_rfc_8259_forbids_is_refused_where_it_stands)
+{
+	for (size_t i = 0; i < N(refusals); i++) {
+		size_t place;
+
+		buf_reset(&made);
+		place = unmark(refusals[i]);
+		ck_assert_msg(check(buf_text(&made), made.len, NULL) ==
+			JSON_SYNTAX,
+		    "%s was not refused", made.data);
+		ck_assert_msg(at == place, "%s: at %zu", made.data, at);
+	}
+}
+END_TEST
+
+START_TEST(j5_what_is_refused_alone_is_refused_in_an_envelope)
+{
+	for (size_t i = 0; i < N(refusals); i++) {
+		buf_reset(&made);
+		buf_puts(&made, "{\"type\":\"event\",\"payload\":");
+		unmark(refusals[i]);
+		buf_puts(&made, "}");
+		ck_assert_msg(members(made.data) == JSON_SYNTAX,
+		    "%s was not refused", made.data);
+	}
+}
+END_TEST
+
+START_TEST(j5_a_nul_byte_is_refused_wherever_it_stands)
+{
+	const char text[] = "{\"a\":[\"b\\n\",-1.5e3,true]}";
+	char copy[sizeof text];
+
+	ck_assert_int_eq(check(text, sizeof text - 1, NULL), JSON_OK);
+	for (size_t i = 0; i < sizeof text; i++) {
+		memcpy(copy, text, sizeof text);
+		copy[i] = '\0';
+		ck_assert_int_eq(check(copy, sizeof text, NULL), JSON_SYNTAX);
+	}
+}
+END_TEST
+
+START_TEST(a_string_is_read_right_wherever_its_bytes_fall)
+{
+	static const char plain[] = "x !#[]\x7f\x80\xff";
+	static const char control[] = "\x01\t\n\x1f"; /* and its NUL */
+	char text[73] = "\"";
+
+	for (size_t len = 1; len <= 70; len++) {
+		for (size_t i = 1; i <= len; i++) {
+			memset(text + 1, 'a', len);
+			text[len + 1] = '"';
+			text[i] = plain[(len + i) % (sizeof plain - 1)];
+			ck_assert_int_eq(check(text, len + 2, NULL), JSON_OK);
+			text[i] = control[(len + i) % sizeof control];
+			ck_assert_int_eq(check(text, len + 2, NULL),
+			    JSON_SYNTAX);
+			ck_assert_uint_eq(at, i);
+			text[i] = '"';
+			check(text, len + 2, NULL);
+			ck_assert_uint_eq(at, i + 1);
+			text[i] = '\\'; /* before an "a", or the last quote */
+			check(text, len + 2, NULL);
+			ck_assert_uint_eq(at, i < len ? i + 1 : len + 2);
+		}
+	}
+}
+END_TEST
+
+static const struct telling {
+	const char *text;
+	const char *sees;
+} tellings[] = {
+	{ "{}", "" },
+	{ " { } ", "" },
+	{ "{\"a\":1}", "a=number:1;" },
+	{ "{ \"a\" : 1 , \"b\" : [ 2 , {\"c\":3} ] , \"d\":{ \"e\":null} }",
+	    "a=number:1;b=array:[ 2 , {\"c\":3} ];d=object:{ \"e\":null};" },
+	{ "{\"a\":true,\"b\":false,\"c\":null,\"d\":\"x\",\"e\":{},\"f\":[]}",
+	    "a=true:true;b=false:false;c=null:null;d=string:\"x\";"
+	    "e=object:{};f=array:[];" },
+	{ "{\"\":\"\"}", "=string:\"\";" },
+	{ "{\"t\\u0079pe\":\"\\n\",\"id\":\"n\"}",
+	    "\\t\\u0079pe=\\string:\"\\n\";id=string:\"n\";" },
+	/* J4: the caller sees both, and judges. */
+	{ "{\"a\":1,\"a\":2}", "a=number:1;a=number:2;" },
+	{ "{\"a\":1,\"\\u0061\":2}", "a=number:1;\\\\u0061=number:2;" },
+	/* J6, J7: a payload is told byte for byte. */
+	{ "{\"payload\":{\"n\":12345678901234567890123,\"s\":\"\\ud800\"}}",
+	    "payload=object:{\"n\":12345678901234567890123,"
+	    "\"s\":\"\\ud800\"};" },
+	/* J9: a room of the wrong type is told with the type it has. */
+	{ "{\"room\":7}", "room=number:7;" },
+};
+
+START_TEST(the_members_of_an_object_are_told_in_order)
+{
+	const struct telling *t = &tellings[_i];
+
+	ck_assert_int_eq(members(t->text), JSON_OK);
+	ck_assert_str_eq(buf_text(&seen), t->sees);
+	ck_assert_uint_eq(at, strlen(t->text));
+}
+END_TEST
+
+START_TEST(the_elements_of_an_array_are_told_in_order)
+{
+	ck_assert_int_eq(elements(" [ \"a\\n\" , [1,2] , {} , -1.5 ] "),
+	    JSON_OK);
+	ck_assert_str_eq(buf_text(&seen),
+	    "=\\string:\"a\\n\";=array:[1,2];=object:{};=number:-1.5;");
+	ck_assert_int_eq(elements("[]"), JSON_OK);
+	ck_assert_str_eq(buf_text(&seen), "");
+}
+END_TEST
+
+START_TEST(whoever_listens_can_end_the_scan)
+{
+	const char *text = "{\"a\":1, \"b\": [2], \"c\":3}";
+	char b[] = "b";
+
+	ck_assert_int_eq(json_members(text, strlen(text), note, b, &at),
+	    JSON_STOPPED);
+	ck_assert_str_eq(buf_text(&seen), "a=number:1;b=array:[2];");
+	ck_assert_uint_eq(at, strcspn(text, "["));
+	buf_reset(&seen);
+	ck_assert_int_eq(json_elements("[ 1,2]", 6, note_element, b, &at),
+	    JSON_STOPPED);
+	ck_assert_str_eq(buf_text(&seen), "=number:1;");
+	ck_assert_uint_eq(at, 2);
+}
+END_TEST
+
+START_TEST(a_member_is_told_only_once_it_is_valid)
+{
+	ck_assert_int_eq(members("{\"a\":1,\"b\":[2,}"), JSON_SYNTAX);
+	ck_assert_str_eq(buf_text(&seen), "a=number:1;");
+	ck_assert_uint_eq(at, 14);
+}
+END_TEST
+
+START_TEST(another_kind_of_value_is_told_from_broken_json)
+{
+	ck_assert_int_eq(members("null"), JSON_WRONG_KIND);
+	ck_assert_int_eq(members("\"{}\""), JSON_WRONG_KIND);
+	ck_assert_int_eq(members("[{}]"), JSON_WRONG_KIND);
+	ck_assert_int_eq(members("  7 "), JSON_WRONG_KIND);
+	ck_assert_uint_eq(at, 2);
+	ck_assert_int_eq(elements("{\"a\":[]}"), JSON_WRONG_KIND);
+	ck_assert_int_eq(members("[1,]"), JSON_SYNTAX);
+	ck_assert_uint_eq(at, 3);
+	ck_assert_int_eq(members("7 7"), JSON_SYNTAX);
+	ck_assert_int_eq(members(""), JSON_SYNTAX);
+	ck_assert_int_eq(json_members(NULL, 0, note, NULL, &at), JSON_SYNTAX);
+	ck_assert_str_eq(buf_text(&seen), "");
+}
+END_TEST
+
+/* `depth` containers in one another: arrays, objects, or one in the other. */
+static const char *
+nest(int kind, size_t depth, const char *core)
+{
+	buf_reset(&made);
+	for (size_t i = 0; i < depth; i++) {
+		bool object = kind == 1 || (kind == 2 && i % 2 == 0);
+
+		buf_puts(&made, object ? "{\"a\":" : "[");
+	}
+	buf_puts(&made, core);
+	for (size_t i = depth; i-- > 0;) {
+		bool object = kind == 1 || (kind == 2 && i % 2 == 0);
+
+		buf_puts(&made, object ? "}" : "]");
+	}
+	return made.data;
+}
+
+START_TEST(j2_nesting_of_32_is_accepted_and_of_33_is_not)
+{
+	enum json_result (*const scan)(const char *) =
+	    _i == 0 ? elements : members;
+
+	ck_assert_int_eq(scan(nest(_i, JSON_DEPTH_MAX - 1, "0")), JSON_OK);
+	ck_assert_int_eq(scan(nest(_i, JSON_DEPTH_MAX, "0")), JSON_OK);
+	ck_assert_int_eq(check(made.data, made.len, NULL), JSON_OK);
+	ck_assert_int_eq(scan(nest(_i, JSON_DEPTH_MAX + 1, "0")),
+	    JSON_TOO_DEEP);
+	ck_assert_int_eq(check(made.data, made.len, NULL), JSON_TOO_DEEP);
+	/* An empty container is one level as any other. */
+	ck_assert_int_eq(scan(nest(_i, JSON_DEPTH_MAX - 1, "[]")), JSON_OK);
+	ck_assert_int_eq(scan(nest(_i, JSON_DEPTH_MAX, "{}")), JSON_TOO_DEEP);
+}
+END_TEST
+
+START_TEST(j2_a_million_open_brackets_cost_nothing)
+{
+	repeat("[[[[[[[[[[[[[[[[", 65536);
+	ck_assert_int_eq(check(made.data, made.len, NULL), JSON_TOO_DEEP);
+	ck_assert_uint_eq(at, JSON_DEPTH_MAX);
+}
+END_TEST
+
+START_TEST(what_was_closed_does_not_count_as_depth)
+{
+	buf_puts(&made, "[");
+	repeat("[[],{\"a\":[]}],", 100);
+	buf_puts(&made, "0]");
+	ck_assert_int_eq(check(made.data, made.len, NULL), JSON_OK);
+}
+END_TEST
+
+/* An array of n zeros; n + 1 values in all. */
+static const char *
+zeros(size_t n)
+{
+	buf_reset(&made);
+	buf_puts(&made, "[0");
+	repeat(",0", n - 1);
+	buf_puts(&made, "]");
+	return made.data;
+}
+
+START_TEST(j3_4096_values_are_accepted_and_4097_are_not)
+{
+	ck_assert_int_eq(elements(zeros(JSON_VALUES_MAX - 2)), JSON_OK);
+	ck_assert_int_eq(elements(zeros(JSON_VALUES_MAX - 1)), JSON_OK);
+	ck_assert_int_eq(check(made.data, made.len, NULL), JSON_OK);
+	ck_assert_int_eq(elements(zeros(JSON_VALUES_MAX)), JSON_TOO_MANY);
+	ck_assert_int_eq(check(made.data, made.len, NULL), JSON_TOO_MANY);
+	ck_assert_uint_eq(at, made.len - 2); /* the last zero */
+}
+END_TEST
+
+START_TEST(j3_values_count_wherever_they_are_and_keys_do_not)
+{
+	/* Two outside, and three for each element: {}, [] and 0. */
+	size_t n = (JSON_VALUES_MAX - 2) / 3;
+
+	ck_assert_uint_eq(2 + 3 * n + 2, JSON_VALUES_MAX);
+	for (size_t more = 0; more < 4; more++) {
+		buf_reset(&made);
+		buf_puts(&made, "{\"payload\":[");
+		repeat("{\"a\":[0]},", n - 1);
+		buf_puts(&made, "{\"a\":[0]}");
+		repeat(",0", more);
+		buf_puts(&made, "]}");
+		ck_assert_int_eq(members(made.data),
+		    more <= 2 ? JSON_OK : JSON_TOO_MANY);
+	}
+}
+END_TEST
+
+/* Strings between their quotes, and what they mean. */
+static const struct decoding {
+	const char *text;
+	const char *means;
+} decodings[] = {
+	{ "", "" },
+	{ "abc", "abc" },
+	{ "gr\xc3\xbc", "gr\xc3\xbc" },
+	{ "\\\"\\\\\\/\\b\\f\\n\\r\\t", "\"\\/\b\f\n\r\t" },
+	{ "a\\nb\\\\nc", "a\nb\\nc" },
+	{ "\\u0001\\u0041\\u007a\\u007A",
+	    "\x01"
+	    "Azz" },
+	{ "\\u007f\\u0080", "\x7f\xc2\x80" },
+	{ "\\u07ff\\u0800", "\xdf\xbf\xe0\xa0\x80" },
+	{ "\\uD7FF\\uE000", "\xed\x9f\xbf\xee\x80\x80" },
+	{ "\\uffff", "\xef\xbf\xbf" },
+	{ "\\ud800\\udc00", "\xf0\x90\x80\x80" },
+	{ "\\uD83D\\uDE00", "\xf0\x9f\x98\x80" },
+	{ "\\udbff\\udfff", "\xf4\x8f\xbf\xbf" },
+	{ "x\\ud83d\\ude00y", "x\xf0\x9f\x98\x80y" },
+	{ "\\\\ud800", "\\ud800" },
+};
+
+START_TEST(a_string_is_decoded_when_it_fits)
+{
+	const struct decoding *d = &decodings[_i];
+	size_t want = strlen(d->means);
+	struct json_value v;
+	size_t len;
+
+	buf_printf(&made, "\"%s\"", d->text);
+	v = value_of(made.data);
+	for (size_t size = 0; size <= want + 1; size++) {
+		char *out = malloc(size > 0 ? size : 1);
+		bool good = json_decode(&v, out, size, &len);
+
+		ck_assert_msg(good == (size >= want), "%s", d->text);
+		if (good) {
+			ck_assert_uint_eq(len, want);
+			ck_assert_mem_eq(out, d->means, want);
+		}
+		free(out);
+	}
+}
+END_TEST
+
+/* J5: with a NUL in it a text is not what it seems.  J6: half a pair is no
+ * character.  J9: not strings. */
+static const char *const no_texts[] = { "\"\\u0000\"", "\"admin\\u0000x\"",
+	"\"\\ud800\"", "\"\\udbff\"", "\"\\udc00\"", "\"\\udfff\"",
+	"\"\\ud800x\"", "\"\\ud800\\n\"", "\"\\ud800\\n12345\"",
+	"\"\\ud800xudc00\"", "\"\\ud800\\u0041\"", "\"\\ud800\\ud800\"",
+	"\"\\ud800\\ue000\"", "\"\\udc00\\ud800\"", "\"\\ud83d\\ude00\\ude00\"",
+	"\"fine till here \\ud800\"", "7", "12", "12345", "null", "true",
+	"[\"a\"]", "{}" };
+
+START_TEST(j6_what_is_legal_but_no_text_is_not_decoded)
+{
+	for (size_t i = 0; i < N(no_texts); i++) {
+		struct json_value v = value_of(no_texts[i]);
+		char out[64];
+		size_t len;
+
+		ck_assert_msg(!json_decode(&v, out, sizeof out, &len), "%s",
+		    no_texts[i]);
+	}
+}
+END_TEST
+
+START_TEST(every_character_can_be_escaped)
+{
+	for (unsigned c = 1; c <= 0x10ffff; c += c < 0x10000 ? 1 : 251) {
+		unsigned high = 0xd800 + ((c - 0x10000) >> 10);
+		unsigned low = 0xdc00 + (c & 0x3ff);
+		struct json_value v;
+		char text[16], out[4];
+		unsigned back;
+		size_t len;
+
+		if (c >= 0xd800 && c <= 0xdfff) {
+			continue;
+		}
+		snprintf(text, sizeof text,
+		    c < 0x10000 ? "\"\\u%04x\"" : "\"\\u%04X\\u%04x\"",
+		    c < 0x10000 ? c : high, low);
+		v = value_of(text);
+		ck_assert(json_decode(&v, out, sizeof out, &len));
+		ck_assert_uint_eq(utf8_char(out, len), len);
+		back = (unsigned char)out[0] & (len == 1 ? 0x7f : 0xff >> len);
+		for (size_t i = 1; i < len; i++) {
+			back = back << 6 | ((unsigned char)out[i] & 0x3f);
+		}
+		ck_assert_uint_eq(back, c);
+	}
+}
+END_TEST
+
+START_TEST(a_string_of_64_kib_is_scanned_and_decoded_whole)
+{
+	static const struct decoding pieces[] = {
+		{ "0123456789abcdef", "0123456789abcdef" },
+		{ "\\\"\\\\\\n\\t\\b\\f\\r\\/01234567",
+		    "\"\\\n\t\b\f\r/01234567" },
+		{ "\\u00e4xx\\u00e4xx\\ud83d\\ude00zzzz",
+		    "\xc3\xa4xx\xc3\xa4xx\xf0\x9f\x98\x80zzzz" },
+	};
+	char *out = malloc(65536);
+	struct json_value v;
+	size_t len;
+
+	buf_puts(&made, "\"");
+	repeat(pieces[_i].text, 4096);
+	buf_puts(&made, "\"");
+	v = value_of(made.data);
+	ck_assert_uint_eq(v.len, made.len);
+	ck_assert(json_decode(&v, out, 65536, &len));
+	ck_assert_uint_eq(len, 65536);
+	for (size_t i = 0; i < 65536; i += 16) {
+		ck_assert_mem_eq(out + i, pieces[_i].means, 16);
+	}
+	ck_assert(!json_decode(&v, out, 65535, &len));
+	free(out);
+}
+END_TEST
+
+static const struct key {
+	const char *text; /* with its quotes */
+	const char *want;
+	bool same;
+} keys[] = {
+	{ "\"type\"", "type", true },
+	{ "\"typ\"", "type", false },
+	{ "\"types\"", "type", false },
+	{ "\"Type\"", "type", false },
+	{ "\"\"", "", true },
+	{ "\"\"", "type", false },
+	{ "\"t\\u0079pe\"", "type", true },
+	{ "\"\\u0074\\u0079\\u0070\\u0065\"", "type", true },
+	{ "\"t\\u0079p\"", "type", false },
+	{ "\"t\\u0059pe\"", "type", false },
+	{ "\"type\\u0000\"", "type", false }, /* J5 */
+	{ "\"type\\u0000x\"", "type", false },
+	{ "\"\\ud800\"", "type", false },
+	{ "\"a\\/b\"", "a/b", true },
+	{ "\"\\u00e4\"", "\xc3\xa4", true },
+	/* Longer than any key that somebody wants. */
+	{ "\"\\u0074ype0123456789012345678901234567890123456789012345678901234"
+	  "567890123456789\"",
+	    "type", false },
+};
+
+START_TEST(a_key_is_compared_by_what_it_means)
+{
+	for (size_t i = 0; i < N(keys); i++) {
+		const struct key *k = &keys[i];
+		bool escaped = strchr(k->text, '\\') != NULL;
+
+		ck_assert_msg(json_key_is(k->text + 1, strlen(k->text) - 2,
+				  escaped, k->want) == k->same,
+		    "%s", k->text);
+	}
+}
+END_TEST
+
+/* J7: up to the last that fits; and what is refused, never saturated. */
+static const char *const integers[] = { "0", "7", "9007199254740993",
+	"9223372036854775807", "9223372036854775808", "18446744073709551614",
+	"18446744073709551615" };
+static const char *const no_integers[] = { "18446744073709551616",
+	"18446744073709551620", "19000000000000000000", "99999999999999999999",
+	"100000000000000000000", "184467440737095516150", "-0", "-1", "1.0",
+	"1e0", "1E3", "\"1\"", "null", "true", "[1]" };
+
+START_TEST(j7_an_integer_is_exact_or_refused)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < N(integers); i++) {
+		struct json_value v = value_of(integers[i]);
+
+		ck_assert_msg(json_u64(&v, &n), "%s", integers[i]);
+		ck_assert_uint_eq(n, strtoull(integers[i], NULL, 10));
+	}
+	for (size_t i = 0; i < N(no_integers); i++) {
+		struct json_value v = value_of(no_integers[i]);
+
+		ck_assert_msg(!json_u64(&v, &n), "%s", no_integers[i]);
+	}
+	ck_assert_uint_eq(n, UINT64_MAX); /* a refusal writes nothing */
+}
+END_TEST
+
+START_TEST(every_result_has_words_of_its_own)
+{
+	for (int a = JSON_OK; a <= JSON_STOPPED; a++) {
+		ck_assert_uint_gt(strlen(json_strerror(a)), 0);
+		for (int b = JSON_OK; b < a; b++) {
+			ck_assert_str_ne(json_strerror(a), json_strerror(b));
+		}
+	}
+	ck_assert(strstr(json_strerror(JSON_TOO_DEEP), "32") != NULL);
+	ck_assert(strstr(json_strerror(JSON_TOO_MANY), "4096") != NULL);
+}
+END_TEST
+
+/* Numbers that look random and are the same in each run. */
+static uint32_t dice_state;
+
+static uint32_t
+dice(uint32_t sides)
+{
+	dice_state = dice_state * 1664525u + 1013904223u;
+	return (dice_state >> 8) % sides;
+}
+
+static void
+make_blanks(void)
+{
+	repeat(&"\n \t \r "[dice(6)], dice(4) == 0);
+}
+
+static void
+make_string(uint32_t unique)
+{
+	static const char *const pieces[] = { "", "a", " ", "plain text",
+		"\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\\n", "\\\"",
+		"\\\\", "\\/", "\\u00e4", "\\uD83D\\ude00", "{", "]", ",", ":",
+		"/*" };
+
+	buf_printf(&made, "\"%u", unique);
+	for (uint32_t n = dice(6); n > 0; n--) {
+		buf_puts(&made, pieces[dice(N(pieces))]);
+	}
+	buf_puts(&made, "\"");
+}
+
+static void make_container(unsigned depth, bool object);
+
+static void
+make_value(unsigned depth)
+{
+	static const char *const words[] = { "null", "true", "false", "0", "-1",
+		"4711", "1.5", "-0.25e+3", "12E-2", "[]", "{ }" };
+	uint32_t kind = dice(depth < 6 ? 5 : 2);
+
+	make_blanks();
+	if (kind == 0) {
+		make_string(dice(9));
+	} else if (kind == 1) {
+		buf_puts(&made, words[dice(N(words))]);
+	} else {
+		make_container(depth + 1, kind == 2);
+	}
+	make_blanks();
+}
+
+static void
+make_container(unsigned depth, bool object)
+{
+	buf_puts(&made, object ? "{" : "[");
+	for (uint32_t n = dice(4), i = 0; i <= n; i++) {
+		buf_puts(&made, i > 0 ? "," : "");
+		if (object) {
+			make_blanks();
+			make_string(i);
+			make_blanks();
+			buf_puts(&made, ":");
+		}
+		make_value(depth);
+	}
+	buf_puts(&made, object ? "}" : "]");
+}
+
+/* json-c is more lenient: NULL when even that refuses the text, which holds
+ * more than null. */
+static struct json_object *
+read_by_json_c(const char *text, size_t len)
+{
+	struct json_tokener *tok = json_tokener_new_ex(2 * JSON_DEPTH_MAX);
+	char *ended = strndup(text, len); /* so that a number has an end */
+	struct json_object *o;
+
+	json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
+	o = json_tokener_parse_ex(tok, ended, (int)len + 1);
+	json_tokener_free(tok);
+	free(ended);
+	return o;
+}
+
+/* Is this member what json-c has found under its key? */
+static bool
+compare_member(void *whole, const char *key, size_t len, bool escaped,
+    const struct json_value *v)
+{
+	struct json_value quoted = { JSON_STRING, escaped, key - 1, len + 2 };
+	struct json_object *o = read_by_json_c(v->text, v->len);
+	struct json_object *same;
+	char plain[256] = "";
+
+	ck_assert(json_decode(&quoted, plain, sizeof plain - 1, &len));
+	ck_assert(json_key_is(key, quoted.len - 2, escaped, plain));
+	ck_assert(json_object_object_get_ex(whole, plain, &same));
+	ck_assert(json_object_equal(o, same));
+	ck_assert_str_eq(json_type_to_name(json_object_get_type(o)),
+	    names_of_json_c[v->type]);
+	if (v->type == JSON_STRING) {
+		ck_assert(json_decode(v, plain, sizeof plain, &len));
+		ck_assert_uint_eq(len, (size_t)json_object_get_string_len(o));
+		ck_assert_mem_eq(plain, json_object_get_string(o), len);
+	}
+	json_object_put(o);
+	return true;
+}
+
+/* What is accepted of a text in which one byte is another. */
+static void
+damage_and_compare(void)
+{
+	static const char damage[] = "{}[]\",:\\0-.eE+ \n\t'n/u9";
+	size_t place = dice((uint32_t)made.len);
+	char old = made.data[place];
+	struct json_object *o;
+
+	made.data[place] = damage[dice(sizeof damage - 1)];
+	if (utf8_valid(made.data, made.len) &&
+	    check(made.data, made.len, NULL) == JSON_OK) {
+		o = read_by_json_c(made.data, made.len);
+		ck_assert_msg(o != NULL, "%s", made.data);
+		json_object_put(o);
+	}
+	made.data[place] = old;
+}
+
+START_TEST(json_c_accepts_what_is_accepted_and_reads_the_same)
+{
+	for (dice_state = 1; dice_state < 400; dice_state++) {
+		uint32_t seed = dice_state;
+		struct json_object *o;
+
+		buf_reset(&made);
+		make_container(0, true);
+		o = read_by_json_c(made.data, made.len);
+		ck_assert_msg(o != NULL, "%s", made.data);
+		ck_assert_int_eq(json_members(made.data, made.len,
+				     compare_member, o, &at),
+		    JSON_OK);
+		json_object_put(o);
+		for (int i = 0; i < 40; i++) {
+			damage_and_compare();
+		}
+		dice_state = seed;
+	}
+}
+END_TEST
+
+static void
+add_scanning(TCase *t)
+{
+	tcase_add_loop_test(t, what_rfc_8259_allows_is_accepted, 0,
+	    N(accepted));
+	tcase_add_test(t, j5_what_rfc_8259_forbids_is_refused_where_it_stands);
+	tcase_add_test(t, j5_what_is_refused_alone_is_refused_in_an_envelope);
+	tcase_add_test(t, j5_a_nul_byte_is_refused_wherever_it_stands);
+	tcase_add_test(t, a_string_is_read_right_wherever_its_bytes_fall);
+	tcase_add_loop_test(t, the_members_of_an_object_are_told_in_order, 0,
+	    N(tellings));
+	tcase_add_test(t, the_elements_of_an_array_are_told_in_order);
+	tcase_add_test(t, whoever_listens_can_end_the_scan);
+	tcase_add_test(t, a_member_is_told_only_once_it_is_valid);
+	tcase_add_test(t, another_kind_of_value_is_told_from_broken_json);
+	tcase_add_loop_test(t, j2_nesting_of_32_is_accepted_and_of_33_is_not, 0,
+	    3);
+	tcase_add_test(t, j2_a_million_open_brackets_cost_nothing);
+	tcase_add_test(t, what_was_closed_does_not_count_as_depth);
+	tcase_add_test(t, j3_4096_values_are_accepted_and_4097_are_not);
+	tcase_add_test(t, j3_values_count_wherever_they_are_and_keys_do_not);
+}
+
+static void
+add_decoding(TCase *t)
+{
+	tcase_add_loop_test(t, a_string_is_decoded_when_it_fits, 0,
+	    N(decodings));
+	tcase_add_test(t, j6_what_is_legal_but_no_text_is_not_decoded);
+	tcase_add_test(t, every_character_can_be_escaped);
+	tcase_add_loop_test(t, a_string_of_64_kib_is_scanned_and_decoded_whole,
+	    0, 3);
+	tcase_add_test(t, a_key_is_compared_by_what_it_means);
+	tcase_add_test(t, j7_an_integer_is_exact_or_refused);
+	tcase_add_test(t, every_result_has_words_of_its_own);
+	tcase_add_test(t, json_c_accepts_what_is_accepted_and_reads_the_same);
+}
+
+int
+main(void)
+{
+	Suite *s = suite_create("json");
+	TCase *t = tcase_create("json");
+	SRunner *r;
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	add_scanning(t);
+	add_decoding(t);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
