@@ -65,11 +65,11 @@ read_since(const struct aqb_host *host, aqb_ticket ticket,
 		return false;
 	}
 	len = (size_t)json_object_get_string_len(epoch);
-	if (len >= sizeof join->since.epoch) {
+	if (len >= sizeof join->since.epoch ||
+	    strlen(json_object_get_string(epoch)) != len) {
 		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT,
 		    "since.epoch",
-		    "since.epoch: %zu bytes are over the limit of %zu", len,
-		    sizeof join->since.epoch - 1);
+		    "since.epoch: %zu bytes, not one that this bus gave", len);
 		return false;
 	}
 	join->has_since = true;

@@ -163,7 +163,7 @@ channels(const struct aqb_host *host, const char *room, const char *client_type,
 	    or_none(client_type), page->limit, or_none(page->cursor));
 	for (size_t n = 0; n < page->limit && i < fake_bus.channels; n++, i++) {
 		struct aqb_channel_info info;
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof name, "c%03zu", i);
 		fill_channel(&info, "r", name);

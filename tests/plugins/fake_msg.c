@@ -45,6 +45,7 @@ fake_msg(const struct fake_text *t)
 		&msg->view.payload, &msg->view.metadata };
 	struct buf b = { 0 };
 	const char *p;
+	size_t len;
 
 	for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
 		buf_add(&b, part[i] == NULL ? "" : part[i],
@@ -63,7 +64,7 @@ fake_msg(const struct fake_text *t)
 	msg->view.bytes = (uint32_t)(sizeof *msg + b.len);
 	msg->view.timestamp = t->timestamp;
 	msg->view.seq = t->seq;
-	msg->text = buf_take(&b, NULL);
+	msg->text = buf_take(&b, &len);
 	ck_assert_ptr_nonnull(msg->text);
 	msg->json.data = msg->text + msg->json.len;
 	msg->json.len = strlen(msg->json.data);
