@@ -11,13 +11,18 @@ refuse_with(int status, const char *reason, const char **reasonp)
 	return -status;
 }
 
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 /* The characters of a token (RFC 9110, 5.6.2). */
 static bool
 is_token_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') ||
-	    (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+	    is_digit(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
 static bool
@@ -46,11 +51,20 @@ trim(struct aqb_slice text)
 	return text;
 }
 
+/* The same but for case, as names of headers and tokens in lists are. */
 static bool
 is(struct aqb_slice text, const char *want)
 {
 	return text.len == strlen(want) &&
 	    strncasecmp(text.data, want, text.len) == 0;
+}
+
+/* Methods and versions are what they are. */
+static bool
+is_exactly(struct aqb_slice text, const char *want)
+{
+	return text.len == strlen(want) &&
+	    memcmp(text.data, want, text.len) == 0;
 }
 
 /* One line off the bytes, without its CR LF.  1: there is one; 0: not yet;
@@ -98,11 +112,11 @@ read_version(struct aqb_slice text, struct http_request *req,
     const char **reasonp)
 {
 	if (text.len != 8 || memcmp(text.data, "HTTP/", 5) != 0 ||
-	    text.data[6] != '.') {
+	    !is_digit(text.data[5]) || text.data[6] != '.' ||
+	    !is_digit(text.data[7])) {
 		return refuse_with(400, "not an HTTP request", reasonp);
 	}
-	if (text.data[5] != '1' ||
-	    (text.data[7] != '0' && text.data[7] != '1')) {
+	if (!is_exactly(text, "HTTP/1.0") && !is_exactly(text, "HTTP/1.1")) {
 		return refuse_with(505, "only HTTP/1.1 is spoken here",
 		    reasonp);
 	}
@@ -149,59 +163,108 @@ read_request_line(struct aqb_slice line, struct http_request *req,
 	    req, reasonp);
 }
 
-/* Where the value of a header goes that we look at; those that must come only
- * once are marked. */
+/* Where the value of a header goes that must come only once. */
 static struct aqb_slice *
-place_of(struct http_request *req, struct aqb_slice name, bool *oncep)
+place_of(struct http_request *req, struct aqb_slice name)
 {
 	const struct {
 		const char *name;
 		struct aqb_slice *place;
-		bool once;
 	} known[] = {
-		{ "host", &req->host, true },
-		{ "origin", &req->origin, true },
-		{ "connection", &req->connection, false },
-		{ "upgrade", &req->upgrade, false },
-		{ "sec-websocket-key", &req->key, true },
-		{ "sec-websocket-version", &req->ws_version, true },
-		{ "sec-websocket-protocol", &req->protocol, false },
-		{ "authorization", &req->authorization, true },
+		{ "host", &req->host },
+		{ "origin", &req->origin },
+		{ "sec-websocket-key", &req->key },
+		{ "sec-websocket-version", &req->ws_version },
+		{ "authorization", &req->authorization },
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
 		if (is(name, known[i].name)) {
-			*oncep = known[i].once;
 			return known[i].place;
 		}
 	}
 	return NULL;
 }
 
+/* The lists that may come in several lines. */
+static void
+read_list(struct aqb_slice name, struct aqb_slice value,
+    struct http_request *req)
+{
+	if (is(name, "connection")) {
+		req->to_upgrade |= http_has_token(value, "upgrade");
+		req->to_close |= http_has_token(value, "close");
+		req->to_keep_alive |= http_has_token(value, "keep-alive");
+	} else if (is(name, "upgrade")) {
+		req->to_websocket |= http_has_token(value, "websocket");
+	} else if (is(name, "sec-websocket-protocol") &&
+	    (req->protocol.data == NULL ||
+		http_has_token(value, HTTP_SUBPROTOCOL))) {
+		req->protocol = value;
+	}
+}
+
 static int
 read_body_header(struct aqb_slice name, struct aqb_slice value,
     struct http_request *req, const char **reasonp)
 {
-	if (is(name, "transfer-encoding")) {
-		req->has_body = true;
-		req->has_length = true;
+	bool encoding = is(name, "transfer-encoding");
+
+	if (!encoding && !is(name, "content-length")) {
 		return 0;
 	}
-	if (!is(name, "content-length")) {
-		return 0;
-	}
-	if (req->has_length || value.len == 0 || value.len > 10) {
-		return refuse_with(400, "Content-Length is wrong, or twice",
+	/* Two ideas of where a body ends are how requests are smuggled. */
+	if (req->has_length) {
+		return refuse_with(400, "the length of the body is told twice",
 		    reasonp);
 	}
 	req->has_length = true;
+	req->has_body = encoding;
+	if (encoding) {
+		return 0;
+	}
+	if (value.len == 0 || value.len > 10) {
+		return refuse_with(400, "Content-Length is no number", reasonp);
+	}
 	for (size_t i = 0; i < value.len; i++) {
-		if (value.data[i] < '0' || value.data[i] > '9') {
+		if (!is_digit(value.data[i])) {
 			return refuse_with(400, "Content-Length is no number",
 			    reasonp);
 		}
 		req->has_body |= value.data[i] != '0';
 	}
+	return 0;
+}
+
+/* A name or an address, and perhaps a port: the characters of RFC 3986, 3.2.2
+ * and 3.2.3, but for the comma, which is how proxies join two of them. */
+static bool
+is_host(struct aqb_slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.data[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
+		    !is_digit(c) &&
+		    (c == '\0' || strchr("-._~%!$&'()*+;=:[]", c) == NULL)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static int
+read_once(struct aqb_slice value, struct aqb_slice *place,
+    const struct http_request *req, const char **reasonp)
+{
+	if (place->data != NULL) {
+		return refuse_with(400,
+		    "a header that must come once came twice", reasonp);
+	}
+	if (place == &req->host && !is_host(value)) {
+		return refuse_with(400, "Host is not a host", reasonp);
+	}
+	*place = value;
 	return 0;
 }
 
@@ -211,7 +274,6 @@ read_header(struct aqb_slice line, struct http_request *req,
 {
 	const char *colon = memchr(line.data, ':', line.len);
 	struct aqb_slice name, value, *place;
-	bool once = false;
 
 	if (line.data[0] == ' ' || line.data[0] == '\t') {
 		return refuse_with(400, "a folded header", reasonp);
@@ -238,18 +300,12 @@ read_header(struct aqb_slice line, struct http_request *req,
 		strncasecmp(name.data, "sec-websocket-", 14) == 0)) {
 		req->wants_upgrade = true;
 	}
-	place = place_of(req, name, &once);
-	if (place == NULL) {
-		return read_body_header(name, value, req, reasonp);
+	place = place_of(req, name);
+	if (place != NULL) {
+		return read_once(value, place, req, reasonp);
 	}
-	if (place->data != NULL && once) {
-		return refuse_with(400,
-		    "a header that must come once came twice", reasonp);
-	}
-	if (place->data == NULL) {
-		*place = value;
-	}
-	return 0;
+	read_list(name, value, req);
+	return read_body_header(name, value, req, reasonp);
 }
 
 static int
@@ -258,17 +314,19 @@ read_headers(const char *data, size_t len, size_t at, struct http_request *req,
 {
 	for (int n = 0;; n++) {
 		struct aqb_slice line;
-		int got = next_line(data, len, &at, &line, reasonp);
+		int got;
 
+		/* One more has begun: no need to see its end. */
+		if (n == HTTP_HEADERS_MAX && at < len && data[at] != '\r') {
+			return refuse_with(431, "more than 64 headers",
+			    reasonp);
+		}
+		got = next_line(data, len, &at, &line, reasonp);
 		if (got <= 0) {
 			return got;
 		}
 		if (line.len == 0) {
 			break;
-		}
-		if (n == HTTP_HEADERS_MAX) {
-			return refuse_with(431, "more than 64 headers",
-			    reasonp);
 		}
 		got = read_header(line, req, reasonp);
 		if (got < 0) {
@@ -287,12 +345,11 @@ http_read(const char *data, size_t len, struct http_request *reqp,
 {
 	size_t at = 0;
 	struct aqb_slice line;
-	bool whole = len <= HTTP_HEAD_MAX;
 	int got;
 
 	*reqp = (struct http_request){ 0 };
 	*reasonp = "";
-	if (!whole) {
+	if (len > HTTP_HEAD_MAX) {
 		len = HTTP_HEAD_MAX;
 	}
 	got = next_line(data, len, &at, &line, reasonp);
@@ -312,18 +369,21 @@ http_read(const char *data, size_t len, struct http_request *reqp,
 bool
 http_has_token(struct aqb_slice list, const char *token)
 {
-	const char *end = list.data + list.len;
-	const char *p = list.data;
+	while (list.len > 0) {
+		const char *comma = memchr(list.data, ',', list.len);
+		struct aqb_slice one = list;
 
-	while (p != NULL && p <= end && list.len > 0) {
-		const char *comma = memchr(p, ',', (size_t)(end - p));
-		const char *stop = comma == NULL ? end : comma;
-
-		if (is(trim((struct aqb_slice){ p, (size_t)(stop - p) }),
-			token)) {
+		if (comma != NULL) {
+			one.len = (size_t)(comma - list.data);
+		}
+		if (is(trim(one), token)) {
 			return true;
 		}
-		p = comma == NULL ? NULL : comma + 1;
+		if (comma == NULL) {
+			break;
+		}
+		list.data = comma + 1;
+		list.len -= one.len + 1;
 	}
 	return false;
 }
@@ -331,10 +391,7 @@ http_has_token(struct aqb_slice list, const char *token)
 bool
 http_keeps_alive(const struct http_request *req)
 {
-	if (req->minor == 0) {
-		return http_has_token(req->connection, "keep-alive");
-	}
-	return !http_has_token(req->connection, "close");
+	return !req->to_close && (req->minor == 1 || req->to_keep_alive);
 }
 
 /* 16 bytes in base64: 22 characters, of which the last carries 4 bits that
@@ -369,7 +426,7 @@ int
 http_upgrade(const struct http_request *req, char accept[WS_ACCEPT_SIZE],
     const char **reasonp)
 {
-	if (!is(req->method, "GET")) {
+	if (!is_exactly(req->method, "GET")) {
 		return answer(405, "an upgrade is a GET", reasonp);
 	}
 	if (req->minor != 1) {
@@ -378,11 +435,10 @@ http_upgrade(const struct http_request *req, char accept[WS_ACCEPT_SIZE],
 	if (req->has_length) {
 		return answer(400, "an upgrade has no body", reasonp);
 	}
-	if (!http_has_token(req->upgrade, "websocket") ||
-	    !http_has_token(req->connection, "upgrade")) {
+	if (!req->to_websocket || !req->to_upgrade) {
 		return answer(426, "only WebSocket is served here", reasonp);
 	}
-	if (!is(req->ws_version, "13")) {
+	if (!is_exactly(req->ws_version, "13")) {
 		return answer(426, "Sec-WebSocket-Version must be 13", reasonp);
 	}
 	if (!is_key(req->key)) {
@@ -390,13 +446,13 @@ http_upgrade(const struct http_request *req, char accept[WS_ACCEPT_SIZE],
 		    "Sec-WebSocket-Key must be 16 bytes in base64", reasonp);
 	}
 	ws_accept(req->key.data, accept);
-	return 101;
+	return answer(101, "", reasonp);
 }
 
 static int
 hex(char c)
 {
-	if (c >= '0' && c <= '9') {
+	if (is_digit(c)) {
 		return c - '0';
 	}
 	c |= 0x20;
@@ -434,24 +490,26 @@ bool
 http_param(struct aqb_slice query, const char *name, char *out, size_t size,
     size_t *lenp)
 {
-	const char *p = query.data;
-	const char *end = query.data + query.len;
 	size_t name_len = strlen(name);
 
-	while (query.len > 0 && p < end) {
-		const char *stop = memchr(p, '&', (size_t)(end - p));
+	while (query.len > 0) {
+		const char *stop = memchr(query.data, '&', query.len);
+		struct aqb_slice one = query;
 
+		if (stop != NULL) {
+			one.len = (size_t)(stop - query.data);
+		}
+		if (one.len > name_len && one.data[name_len] == '=' &&
+		    memcmp(one.data, name, name_len) == 0) {
+			one.data += name_len + 1;
+			one.len -= name_len + 1;
+			return percent_decode(one, out, size, lenp);
+		}
 		if (stop == NULL) {
-			stop = end;
+			break;
 		}
-		if ((size_t)(stop - p) > name_len && p[name_len] == '=' &&
-		    memcmp(p, name, name_len) == 0) {
-			p += name_len + 1;
-			return percent_decode((struct aqb_slice){ p,
-						  (size_t)(stop - p) },
-			    out, size, lenp);
-		}
-		p = stop + 1;
+		query.data = stop + 1;
+		query.len -= one.len + 1;
 	}
 	return false;
 }

@@ -19,28 +19,41 @@
 #define HTTP_LINE_MAX 4096
 #define HTTP_HEADERS_MAX 64
 
-/* Slices of the head; an absent header is empty with no data. */
+/* The subprotocol that we speak. */
+#define HTTP_SUBPROTOCOL "arqonbus.v1"
+
+/*
+ * Slices of the head; an absent header is empty with no data.  A list may
+ * come in several lines (RFC 9110, 5.3), which one slice cannot hold, so of
+ * Connection and Upgrade only what matters is kept, and of the subprotocols
+ * the line that offers ours, else the first.
+ */
 struct http_request {
 	struct aqb_slice method;
 	struct aqb_slice path;
 	struct aqb_slice query; /* without the question mark */
 	int minor;              /* HTTP/1.minor */
-	struct aqb_slice host, origin, connection, upgrade;
+	struct aqb_slice host, origin;
 	struct aqb_slice key, ws_version, protocol, authorization;
-	bool has_body; /* Content-Length (not 0) or Transfer-Encoding */
-	bool has_length;
+	bool to_upgrade; /* Connection says: upgrade */
+	bool to_close;
+	bool to_keep_alive;
+	bool to_websocket;  /* Upgrade says: websocket */
+	bool has_body;      /* Content-Length (not 0) or Transfer-Encoding */
+	bool has_length;    /* one of the two is there, were it 0 */
 	bool wants_upgrade; /* any Upgrade or Sec-WebSocket header */
 };
 
 /*
  * Read a head off the bytes.  Positive: its length.  0: it is not whole yet.
- * Negative: minus the status to answer, *reasonp says why.
+ * Negative: minus the status to answer, *reasonp says why; this is said as
+ * soon as it is certain, and more bytes never change an answer.
  */
 int http_read(const char *data, size_t len, struct http_request *reqp,
     const char **reasonp);
 
 /* May this request become a WebSocket?  101, with Sec-WebSocket-Accept; or
- * the status to answer. */
+ * the status to answer, and why. */
 int http_upgrade(const struct http_request *req, char accept[WS_ACCEPT_SIZE],
     const char **reasonp);
 

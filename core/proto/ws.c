@@ -15,7 +15,6 @@ struct head {
 	bool fin;
 	size_t size; /* of the head, mask included */
 	uint64_t len;
-	const uint8_t *mask;
 };
 
 static size_t
@@ -123,20 +122,24 @@ head_size(const uint8_t *data)
 	}
 }
 
-/* Too much for one message?  Known from the head alone. */
-static const char *
-too_big(const struct ws_reader *r, const struct head *h)
+/* Too much for one message?  Known from the head alone.  Many fragments have
+ * no size to tell of, so these two do not look alike to the caller. */
+static bool
+too_big(const struct ws_reader *r, const struct head *h, struct ws_item *item)
 {
 	if (is_control(h->opcode)) {
-		return NULL;
-	}
-	if (h->len > r->max_message - r->size) {
-		return "message is too big";
+		return false;
 	}
 	if (r->fragments == WS_FRAGMENTS_MAX) {
-		return "message has more than 64 fragments";
+		fail(item, 1009, "message has more than 64 fragments");
+		return true;
 	}
-	return NULL;
+	if (r->size > r->max_message || h->len > r->max_message - r->size) {
+		item->need = h->len;
+		fail(item, 1009, "message is too big");
+		return true;
+	}
+	return false;
 }
 
 static void
@@ -242,10 +245,8 @@ ws_read(struct ws_reader *r, uint8_t *data, size_t len, struct ws_item *itemp)
 	if (wrong != NULL) {
 		return fail(itemp, 1002, wrong);
 	}
-	wrong = too_big(r, &h);
-	if (wrong != NULL) {
-		itemp->need = h.len;
-		return fail(itemp, 1009, wrong);
+	if (too_big(r, &h, itemp)) {
+		return 0;
 	}
 	if (len - h.size < h.len) {
 		return more(itemp, h.size + h.len);

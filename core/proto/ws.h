@@ -38,7 +38,7 @@ enum ws_event {
 	WS_MORE,    /* no whole frame: `need` bytes from its start are wanted */
 	WS_DATA,    /* a message, or a piece of one */
 	WS_CONTROL, /* a ping, pong or close */
-	WS_FAIL,    /* close the connection with `code` and `reason` */
+	WS_FAIL,    /* close with `code`, read no more; `reason` is the rule */
 };
 
 struct ws_item {
@@ -48,7 +48,10 @@ struct ws_item {
 	bool last;
 	uint8_t *data; /* the payload, unmasked where it was */
 	size_t len;
-	size_t need;   /* as far as it is known: more of the head, or all */
+	/* WS_MORE: the length of the head, or of the frame once that is known.
+	 * Of a message that is too big: what this frame would have added; 0
+	 * of every other failure. */
+	size_t need;
 	uint16_t code; /* of a close: the peer's, 1005 when it gave none */
 	const char *reason;
 };

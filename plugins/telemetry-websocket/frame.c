@@ -60,9 +60,6 @@ parse(char *text, size_t len, struct json_object **objectp, struct aqb_why *why)
 	bool whole;
 
 	*objectp = NULL;
-	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL) {
-		len--; /* json-c would call these unparsed */
-	}
 	text[len] = '\0'; /* it would wait for more of a number */
 	if (!is_plain_json(text, len)) {
 		return frame_reject(why, AQB_CODE_INVALID_JSON,

@@ -124,3 +124,50 @@ async def test_bad_frames_of_viewers_are_answered(broker, text):
     error = await viewer.until("error")
     assert error["message"]
     await viewer.close()
+
+
+def lines_of(path):
+    with open(path) as f:
+        return [json.loads(line) for line in f]
+
+
+async def test_the_audit_trail_has_every_event_in_order(start, tmp_path):
+    path = tmp_path / "audit.log"
+    broker = start("--set", "telemetry-log.enabled=yes", "--set", f"telemetry-log.file={path}",
+                   "--set", "telemetry.sample=1")
+    ada = await broker.client()
+    for i in range(100):
+        await ada.publish("audit:one", i, ack=i == 99)
+    await ada.expect(type="ack")
+    await ada.close()
+    broker.stop()
+    events = lines_of(path)
+    seqs = [e["seq"] for e in events]
+    assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+    assert [e["event_type"] for e in events].count("message_published") == 100
+    assert events[-1]["event_type"] in ("server_stopping", "client_disconnected")
+
+
+async def test_the_audit_trail_may_be_narrowed_and_is_opened_anew(start, tmp_path):
+    path = tmp_path / "audit.log"
+    broker = start("--set", "telemetry-log.enabled=yes", "--set", f"telemetry-log.file={path}",
+                   "--set", "telemetry-log.events=client_connected, command_failed")
+    ada = await broker.client()
+    await ada.refused("UNKNOWN_COMMAND", "dance")
+    await broker.wait_metric("arqonbus_telemetry_log_written_total", lambda n: n == 2)
+    path.rename(tmp_path / "audit.log.1")
+    await ada.refused("UNKNOWN_COMMAND", "dance")
+    await broker.wait_metric("arqonbus_telemetry_log_written_total", lambda n: n == 3)
+    assert [e["event_type"] for e in lines_of(tmp_path / "audit.log.1")] == ["client_connected", "command_failed"]
+    assert [e["event_type"] for e in lines_of(path)] == ["command_failed"]
+    await ada.close()
+
+
+async def test_an_audit_trail_that_cannot_be_opened_is_named_and_the_bus_runs(start):
+    broker = start("--set", "telemetry-log.enabled=yes", "--set", "telemetry-log.file=/nowhere/audit.log")
+    broker.errors_expected = True
+    broker.wait_log("/nowhere/audit.log")
+    ada = await broker.client()
+    status, _, body = broker.http("/health")
+    assert status == 200 and json.loads(body)["status"] in ("ok", "degraded")
+    await ada.close()

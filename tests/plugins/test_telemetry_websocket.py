@@ -766,9 +766,9 @@ def test_a_slow_viewer_gets_a_gap_and_goes_on(broker_with):
             else:
                 assert event["seq"] == wanted
                 wanted += 1
-        # One large gap, and after it no more than half of its buffer.
-        assert len(gaps) == 1
-        assert 1000 < gaps[0] < 20000
+        # Few large gaps, and after the last no more than half its buffer.
+        assert 1 <= len(gaps) <= 5
+        assert 1000 < sum(gaps) < 20000
         assert wanted - gap_end <= 128 * 1024 / 1000
         assert broker.metric("dropped_total") == sum(gaps)
         last = broker.emit("a")
