@@ -40,7 +40,7 @@
 
 /*
  * The core and the telemetry thread share `lock`, `is_stopping`, `has_news`
- * and `watched`; all else belongs to the telemetry thread once that runs.
+ * and `is_watched`; all else belongs to the telemetry thread once that runs.
  */
 struct server {
 	const struct plane *plane;

@@ -2,8 +2,7 @@
 """What the tests of telemetry-websocket share: the built plugin in a small host
 (telemetry_driver), and peers that are python3-websockets or bare sockets.
 
-TELEMETRY_PLUGIN and TELEMETRY_DRIVER name the two files, if they are not
-where make puts them.
+PLUGIN_DIR and ARQONBUS_BUILD say where make put them.
 """
 
 import asyncio
@@ -11,7 +10,6 @@ import http.client
 import json
 import os
 import queue
-import resource
 import socket
 import struct
 import subprocess
@@ -21,15 +19,12 @@ import time
 import pytest
 import websockets
 
-BUILD = os.environ.get("abs_top_builddir") or os.path.dirname(
+BUILD = os.environ.get("ARQONBUS_BUILD") or os.path.dirname(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 )
-PLUGIN = os.environ.get(
-    "TELEMETRY_PLUGIN", BUILD + "/plugins/.libs/telemetry-websocket.so"
-)
-DRIVER = os.environ.get(
-    "TELEMETRY_DRIVER", BUILD + "/tests/plugins/telemetry_driver"
-)
+PLUGIN_DIR = os.environ.get("PLUGIN_DIR") or BUILD + "/plugins/.libs"
+PLUGIN = PLUGIN_DIR + "/telemetry-websocket.so"
+DRIVER = BUILD + "/tests/plugins/telemetry_driver"
 DEADLINE = 20
 
 
@@ -104,37 +99,6 @@ def expect(condition):
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.005)
-
-
-@pytest.fixture
-def idle_broker():
-    """Makes brokers that have not started the plugin yet."""
-    brokers = []
-
-    def make(**options):
-        brokers.append(Broker(**options))
-        return brokers[-1]
-
-    yield make
-    for broker in brokers:
-        broker.end()
-
-
-@pytest.fixture
-def broker_with(idle_broker):
-    """Makes brokers whose plugin runs."""
-
-    def make(**options):
-        broker = idle_broker(**options)
-        assert broker.start() == "started 0 "
-        return broker
-
-    return make
-
-
-@pytest.fixture
-def broker(broker_with):
-    return broker_with()
 
 
 # A viewer that speaks through python3-websockets.

@@ -7,12 +7,9 @@ import resource
 import pytest
 import websockets
 
-from telemetry_peers import (  # noqa: F401
-    broker,
-    broker_with,
+from telemetry_peers import (
     expect,
     get,
-    idle_broker,
     masked,
     Socket,
     told,

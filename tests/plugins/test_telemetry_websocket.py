@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What viewers of the telemetry port see, from the greeting to the end."""
 
+import asyncio
 import socket
 import struct
 
 import pytest
 import websockets
 
-from telemetry_peers import (  # noqa: F401
-    broker,
-    broker_with,
+from telemetry_peers import (
     DEADLINE,
     expect,
     get,
-    idle_broker,
     masked,
     Socket,
     told,

@@ -461,11 +461,11 @@ END_TEST
  * character.  J9: not strings. */
 static const char *const no_texts[] = { "\"\\u0000\"", "\"admin\\u0000x\"",
 	"\"\\ud800\"", "\"\\udbff\"", "\"\\udc00\"", "\"\\udfff\"",
-	"\"\\ud800x\"", "\"\\ud800\\n\"", "\"\\ud800\\n12345\"",
-	"\"\\ud800xudc00\"", "\"\\ud800\\u0041\"", "\"\\ud800\\ud800\"",
-	"\"\\ud800\\ue000\"", "\"\\udc00\\ud800\"", "\"\\ud83d\\ude00\\ude00\"",
-	"\"fine till here \\ud800\"", "7", "12", "12345", "null", "true",
-	"[\"a\"]", "{}" };
+	"\"\\ud800x\"", "\"\\ud800\\n\"", "\"\\ud800\\ndc00\"",
+	"\"\\udc00\\udc00\"", "\"\\ud800xudc00\"", "\"\\ud800\\u0041\"",
+	"\"\\ud800\\ud800\"", "\"\\ud800\\ue000\"", "\"\\udc00\\ud800\"",
+	"\"\\ud83d\\ude00\\ude00\"", "\"fine till here \\ud800\"", "7", "12",
+	"12345", "null", "true", "[\"a\"]", "{}" };
 
 START_TEST(j6_what_is_legal_but_no_text_is_not_decoded)
 {

@@ -162,7 +162,7 @@ hold(struct load_conn *c, const uint8_t *data, size_t len)
 bool
 load_read(struct load_conn *c, load_text_f *each, void *arg)
 {
-	static uint8_t buffer[2 * BUFFER];
+	static _Thread_local uint8_t buffer[2 * BUFFER];
 	size_t len, used;
 	ssize_t n;
 

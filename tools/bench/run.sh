@@ -1,10 +1,12 @@
 #!/bin/sh
-# Measure a build: run.sh BUILD [fanout].  The bus and the floor take turns,
-# and what is shown is the ratio of each pair, for a shared machine makes any
-# single figure worthless.
+# Measure a build: run.sh BUILD [smoke [FLAG..] | fanout].  In fanout the bus
+# and the floor take turns, and what counts is the ratio of each pair, for a
+# shared machine makes any single figure worthless.
 set -eu
 build=$1
-what=${2:-fanout}
+what=${2:-all}
+shift
+[ $# -eq 0 ] || shift
 rounds=${ROUNDS:-5}
 seconds=${SECONDS_EACH:-2}
 source=$(cd "$(dirname "$0")/../.." && pwd)
@@ -16,7 +18,7 @@ trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
 port_of() {
     tries=0
     while [ $tries -lt 500 ]; do
-        port=$(sed -n "s/.*$2.*port=\\([0-9]*\\).*/\\1/p" "$1" | head -1)
+        port=$(sed -n "s/.*$2.*port=\\([0-9]*\\).*/\\1/p" "$1" 2>/dev/null | head -1)
         [ -z "$port" ] || { echo "$port"; return; }
         tries=$((tries + 1))
         sleep 0.01
@@ -29,16 +31,31 @@ field() {
     sed -n "s/.*\"$1\":\\([0-9.]*\\).*/\\1/p"
 }
 
-measure_bus() {
+start_bus() {
     "$build/arqonbusd" --config /dev/null --port 0 --telemetry-port 0 \
         --plugins-dir "$source/etc/plugins.d" \
         --plugin-path "$build/plugins/.libs" 2>"$work/bus.log" &
     server=$!
-    "$build/tools/bench/fanout" --port "$(port_of "$work/bus.log" 'msg="listening"')" \
-        --pid $server --receivers "$1" --seconds "$seconds"
+    port=$(port_of "$work/bus.log" 'msg="listening"')
+}
+
+stop_server() {
     kill $server
-    wait $server || true
+    wait $server 2>/dev/null || true
     server=
+}
+
+measure_bus() {
+    start_bus
+    "$build/tools/bench/fanout" --port "$port" --pid $server \
+        --receivers "$1" --seconds "$seconds"
+    stop_server
+}
+
+smoke() {
+    start_bus
+    "$build/tools/bench/smoke" --port "$port" --pid $server "$@"
+    stop_server
 }
 
 measure_floor() {
@@ -46,9 +63,7 @@ measure_floor() {
     server=$!
     "$build/tools/bench/fanout" --port "$(port_of "$work/floor.log" 'floor listening')" \
         --pid $server --receivers "$1" --seconds "$seconds" --plain
-    kill $server
-    wait $server 2>/dev/null || true
-    server=
+    stop_server
 }
 
 fanout() {
@@ -74,8 +89,13 @@ fanout() {
 
 case $what in
 fanout) fanout ;;
+smoke) smoke "$@" ;;
+all)
+    smoke
+    fanout
+    ;;
 *)
-    echo "run.sh: there is no $what; only fanout" >&2
+    echo "run.sh: there is no $what; only smoke and fanout" >&2
     exit 2
     ;;
 esac
