@@ -111,6 +111,12 @@ class Broker:
             await asyncio.sleep(0.02)
         raise AssertionError(f"{name} stays {value}")
 
+    async def settle(self):
+        """Let /metrics be made anew: what it shows now is of after this call."""
+        name = "arqonbus_http_requests_total"
+        before = (await asyncio.to_thread(self.metrics))[name]
+        await self.wait_metric(name, lambda n: n > before)
+
     def stop(self):
         """End it as an operator would; it must go cleanly."""
         if self.process.poll() is None:

@@ -224,11 +224,14 @@ async def test_everything_returns_to_where_it_was(start):
             await c.ws.close()
         drip = Raw(broker.port)
         drip.send(b"GET")
+        await broker.settle()
         await broker.wait_metric("arqonbus_connections", lambda n: n <= 3)
         drip.close()
+        await broker.settle()
         await broker.wait_metric("arqonbus_connections", lambda n: n <= 2)
         await broker.wait_metric("arqonbus_channels", lambda n: n == 8)
         await broker.wait_metric("arqonbus_messages_alive", lambda n: n <= 2)
+        await broker.settle()
         return broker.metrics()
 
     for _ in range(3):

@@ -251,6 +251,7 @@ async def test_w16_w17_peers_that_vanish_leave_nothing_behind(broker):
         else:
             peer.socket.shutdown(socket.SHUT_WR)
         peer.close()
+    await broker.settle()
     await broker.wait_metric("arqonbus_connections", lambda n: n <= before)
     await broker.wait_metric("arqonbus_clients", lambda n: n <= before)
     await watcher.expect_nothing()
