@@ -35,8 +35,7 @@ static struct inbox *
 open_inbox(struct conn *conn)
 {
 	bool had = conn->in != NULL;
-	struct inbox *in =
-	    inbox_get(&conn->in, loop_now(conn->worker->loop));
+	struct inbox *in = inbox_get(&conn->in, loop_now(conn->worker->loop));
 
 	if (!had && in != NULL) {
 		conn_arm(conn);

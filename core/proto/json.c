@@ -484,11 +484,20 @@ tell_values(struct scan *s, const char *p, const struct audience *to)
 	return p;
 }
 
+/* An empty slice may have no data: no pointer to add even 0 to. */
+static struct scan
+scan_of(const char *text, size_t len)
+{
+	const char *start = len > 0 ? text : "";
+
+	return (struct scan){ .start = start, .end = start + len };
+}
+
 static enum json_result
 scan_text(const char *text, size_t len, const struct audience *to, size_t *atp)
 {
-	struct scan s = { .start = text, .end = text + len };
-	const char *p = skip_space(text, s.end);
+	struct scan s = scan_of(text, len);
+	const char *p = skip_space(s.start, s.end);
 	char open = to->member != NULL ? '{' : '[';
 	struct json_value other;
 	enum json_result result;
@@ -501,7 +510,7 @@ scan_text(const char *text, size_t len, const struct audience *to, size_t *atp)
 	if (result != JSON_OK) {
 		return result;
 	}
-	*atp = (size_t)(p - text);
+	*atp = (size_t)(p - s.start);
 	return JSON_WRONG_KIND;
 }
 
@@ -524,9 +533,9 @@ json_elements(const char *text, size_t len, json_element_f *each, void *arg,
 enum json_result
 json_check(const char *text, size_t len, struct json_value *valuep, size_t *atp)
 {
-	struct scan s = { .start = text, .end = text + len };
+	struct scan s = scan_of(text, len);
 
-	return finish(&s, scan_value(&s, text, valuep), atp);
+	return finish(&s, scan_value(&s, s.start, valuep), atp);
 }
 
 /* The code unit of "\uXXXX", p being at the first digit. */

@@ -152,6 +152,11 @@ static const struct handshake {
 	    "" },
 	{ 101, GET HOST SWITCH VERSION KEY "X-Empty:\r\nX-A: \xc3\xbc\t.\r\n",
 	    "" },
+	{ 101,
+	    GET HOST VERSION KEY
+	    "Upgrade: websocket\r\nUpgrade: h2c\r\n"
+	    "Connection: Upgrade\r\nConnection: keep-alive\r\n",
+	    "" },
 	/* H1 */
 	{ 400, GET HOST SWITCH VERSION, "Sec-WebSocket-Key must be" },
 	{ 400, GET HOST SWITCH VERSION "Sec-WebSocket-Key:\r\n", "-Key must" },
@@ -177,6 +182,10 @@ static const struct handshake {
 	    GET HOST SWITCH VERSION "Sec-WebSocket-Key: "
 				    "dGhlIHNhbXBs-SBub25jZQ==\r\n",
 	    "-Key must" },
+	{ 400,
+	    GET HOST SWITCH VERSION "Sec-WebSocket-Key: "
+				    "dGhlIHNhbXBsZSBub25jZQ=A\r\n",
+	    "-Key must" },
 	/* H2 */
 	{ 426, GET HOST SWITCH KEY, "Sec-WebSocket-Version must be 13" },
 	{ 426, GET HOST SWITCH KEY "Sec-WebSocket-Version: 8\r\n",
@@ -193,6 +202,7 @@ static const struct handshake {
 	{ 505, "GET / HTTP/1.2\r\n" HOST SWITCH VERSION KEY, "only HTTP/1.1" },
 	{ 505, "GET / HTTP/2.0\r\n" HOST SWITCH VERSION KEY, "only HTTP/1.1" },
 	{ 505, "PRI * HTTP/2.0\r\n\r\nSM\r\n", "only HTTP/1.1" },
+	{ 400, "GET / HTTP/1-1\r\n" HOST, "not an HTTP request" },
 	{ 400, "GET / HTTP/x.1\r\n" HOST, "not an HTTP request" },
 	{ 400, "GET / HTTP/1.11\r\n" HOST, "not an HTTP request" },
 	{ 400, "GET / http/1.1\r\n" HOST, "not an HTTP request" },
@@ -508,6 +518,10 @@ static const struct plain {
 	{ GET HOST "Connection: x, CLOSE\r\n\r\n", false, false, false },
 	{ GET HOST "Connection: keep-alive\r\nConnection: close\r\n\r\n", false,
 	    false, false },
+	{ GET HOST "Connection: close\r\nConnection: x\r\n\r\n", false, false,
+	    false },
+	{ "GET / HTTP/1.0\r\nConnection: keep-alive\r\nConnection: x\r\n\r\n",
+	    true, false, false },
 	{ GET HOST "Connection: closed\r\n\r\n", true, false, false },
 	{ GET HOST "Connection: Upgrade\r\n\r\n", true, false, false },
 	{ GET HOST "Upgrade:\r\n\r\n", true, true, false },

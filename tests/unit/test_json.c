@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <json.h>
+#include <json-c/json.h>
 
 #include "base/buf.h"
 #include "base/utf8.h"
@@ -538,8 +538,8 @@ static const char *const same_keys[] = { "\"type\"", "\"t\\u0079pe\"",
 static const char *const other_keys[] = { "\"\"", "\"typ\"", "\"types\"",
 	"\"Type\"", "\"t\\u0079p\"", "\"t\\u0059pe\"", "\"type\\u0000\"",
 	"\"type\\u0000x\"", "\"type\\ud800\"",
-	"\"\\u0074ype0123456789012345678901234567890123456789012345678901234"
-	"567890123456789\"" };
+	("\"\\u0074ype0123456789012345678901234567890123456789012345678901234"
+	 "567890123456789\"") };
 
 static bool
 is_type(const char *quoted)
