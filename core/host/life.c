@@ -183,7 +183,10 @@ plugins_stop(struct plugins *p, uint64_t deadline, plugins_stopped_f *done,
 static void
 on_all_stopped(void *arg)
 {
-	*(bool *)arg = true;
+	struct plugins *p;
+
+	OBJ_CAST(p, arg, PLUGINS_MAGIC);
+	p->all_stopped = true;
 }
 
 /*
@@ -195,20 +198,18 @@ on_all_stopped(void *arg)
 void
 plugins_stop_at_once(struct plugins *p)
 {
-	bool stopped = false;
-
 	if (p->stopping == NULL && last_running(p) == NULL) {
 		return;
 	}
 	p->deadline = HURRY_MS;
 	p->stopped = on_all_stopped;
-	p->stopped_arg = &stopped;
+	p->stopped_arg = p;
 	if (p->stopping != NULL) {
 		desk_set_deadline(p->env->desk, p->stop_ticket, HURRY_MS);
 	} else {
 		stop_next(p);
 	}
-	while (!stopped &&
+	while (!p->all_stopped &&
 	    event_base_loop(loop_base(p->env->loop), EVLOOP_ONCE) == 0) {
 	}
 }

@@ -55,6 +55,7 @@ struct plugins {
 	uint64_t deadline;
 	plugins_stopped_f *stopped;
 	void *stopped_arg;
+	bool all_stopped; /* told to ourselves */
 };
 
 static inline const char *
