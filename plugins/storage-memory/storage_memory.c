@@ -13,7 +13,8 @@
 #include "stream.h"
 
 #define SWEEP_S 1
-#define SWEEP_MESSAGES 20000 /* looked at in one sweep */
+#define SWEEP_MOST 20000 /* streams and messages looked at in one sweep */
+#define SAY_AGAIN_MS 60000
 
 static aqb_plugin_init_f mem_init;
 static aqb_plugin_start_f mem_start;
@@ -33,10 +34,12 @@ struct mem {
 	const struct aqb_host *host;
 	struct streams streams;
 	struct event *sweep;
-	uint64_t evicted_told;
+	uint64_t evicted_told; /* to metrics */
 	uint64_t expired_told;
-	uint32_t metric_streams, metric_evicted, metric_expired;
-	bool eviction_logged;
+	uint64_t evicted_said; /* to the log */
+	uint64_t say_again;    /* not before; ms */
+	uint32_t metric_streams, metric_messages, metric_bytes;
+	uint32_t metric_evicted, metric_expired;
 };
 
 static const struct aqb_option mem_options[] = {
@@ -61,13 +64,34 @@ AQB_PLUGIN(.conf_size = sizeof(struct mem_conf), .name = "storage-memory",
     .options = mem_options, .init = mem_init, .start = mem_start,
     .stop = mem_stop, .fini = mem_fini, .storage = &mem_storage, );
 
-static int64_t
+/* Never the time of day, which an operator may set. */
+static uint64_t
 now_ms(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void
+add_metrics(struct mem *mem)
+{
+	const struct aqb_host *host = mem->host;
+	const struct aqb_metrics *m = host->metrics;
+
+	mem->metric_streams = m->gauge(host, "arqonbus_storage_memory_streams",
+	    "Streams, those without messages included.");
+	mem->metric_messages = m->gauge(host,
+	    "arqonbus_storage_memory_messages", "Messages kept.");
+	mem->metric_bytes = m->gauge(host, "arqonbus_storage_memory_bytes",
+	    "Memory for messages, and for finding them.");
+	mem->metric_evicted =
+	    m->counter(host, "arqonbus_storage_memory_evicted_total",
+		"Messages that went because memory_limit was reached.");
+	mem->metric_expired =
+	    m->counter(host, "arqonbus_storage_memory_expired_total",
+		"Messages that went because of their age.");
 }
 
 static int
@@ -83,50 +107,55 @@ mem_init(const struct aqb_host *host, const void *conf, void **selfp,
 	}
 	mem->host = host;
 	streams_init(&mem->streams, host, c->memory_limit);
-	mem->metric_streams =
-	    host->metrics->gauge(host, "arqonbus_storage_memory_streams",
-		"Streams, those without messages included.");
-	mem->metric_evicted = host->metrics->counter(host,
-	    "arqonbus_storage_memory_evicted_total",
-	    "Messages that went because memory_limit was reached.");
-	mem->metric_expired = host->metrics->counter(host,
-	    "arqonbus_storage_memory_expired_total",
-	    "Messages that went because of their age.");
+	add_metrics(mem);
 	*selfp = mem;
 	return AQB_OK;
 }
 
-/* Tell the numbers, and the first time that memory was short. */
+/* Say that memory is short: at once, and then once a minute. */
 static void
-report(struct mem *mem)
+say_evicted(struct mem *mem, uint64_t now)
+{
+	if (mem->streams.evicted == mem->evicted_said || now < mem->say_again) {
+		return;
+	}
+	mem->host->log(mem->host, AQB_WARNING,
+	    "memory_limit of %llu bytes is reached; the %llu oldest messages "
+	    "of all channels went",
+	    (unsigned long long)mem->streams.memory_limit,
+	    (unsigned long long)(mem->streams.evicted - mem->evicted_said));
+	mem->evicted_said = mem->streams.evicted;
+	mem->say_again = now + SAY_AGAIN_MS;
+}
+
+static void
+tell_metrics(struct mem *mem)
 {
 	const struct aqb_metrics *m = mem->host->metrics;
+	const struct streams *all = &mem->streams;
 
-	m->set(mem->host, mem->metric_streams, mem->streams.count);
+	m->set(mem->host, mem->metric_streams, all->count);
+	m->set(mem->host, mem->metric_messages, all->messages);
+	m->set(mem->host, mem->metric_bytes, all->bytes);
 	m->add(mem->host, mem->metric_evicted,
-	    mem->streams.evicted - mem->evicted_told);
+	    all->evicted - mem->evicted_told);
 	m->add(mem->host, mem->metric_expired,
-	    mem->streams.expired - mem->expired_told);
-	mem->evicted_told = mem->streams.evicted;
-	mem->expired_told = mem->streams.expired;
-	if (mem->evicted_told > 0 && !mem->eviction_logged) {
-		mem->eviction_logged = true;
-		mem->host->log(mem->host, AQB_WARNING,
-		    "memory_limit of %llu bytes is reached; the oldest "
-		    "messages of all channels go",
-		    (unsigned long long)mem->streams.memory_limit);
-	}
+	    all->expired - mem->expired_told);
+	mem->evicted_told = all->evicted;
+	mem->expired_told = all->expired;
 }
 
 static void
 on_sweep(evutil_socket_t fd, short what, void *arg)
 {
 	struct mem *mem = arg;
+	uint64_t now = now_ms();
 
 	(void)fd;
 	(void)what;
-	streams_sweep(&mem->streams, now_ms(), SWEEP_MESSAGES);
-	report(mem);
+	streams_sweep(&mem->streams, now, SWEEP_MOST);
+	tell_metrics(mem);
+	say_evicted(mem, now);
 }
 
 static int
@@ -174,11 +203,11 @@ mem_append(void *self, aqb_ticket ticket, const char *name,
 {
 	struct mem *mem = self;
 	struct stream *s = stream_get(&mem->streams, name);
-	int64_t now = limits->history_ttl > 0 ? now_ms() : 0;
 
 	(void)ticket;
 	if (s == NULL ||
-	    stream_append(&mem->streams, s, limits, msg, now, posp) != AQB_OK) {
+	    stream_append(&mem->streams, s, limits, msg, now_ms(), posp) !=
+		AQB_OK) {
 		return AQB_ENOMEM;
 	}
 	return AQB_DONE;

@@ -21,7 +21,7 @@ struct entry {
 	struct stream *stream;
 	struct aqb_msg *msg;
 	uint64_t seq;
-	int64_t expires; /* wall clock ms; INT64_MAX: never */
+	uint64_t since; /* ms of the clock that append was told */
 	uint32_t bytes;
 	TAILQ_ENTRY(entry) age;
 };
@@ -29,13 +29,16 @@ struct entry {
 /* seq and epoch outlive the messages: an empty stream goes on counting. */
 struct stream {
 	UT_hash_handle hh;
-	char *name;
 	char epoch[AQB_EPOCH_SIZE];
 	struct entry **ring; /* of cap, at seq % cap */
 	size_t cap;
 	size_t n;
 	uint64_t last; /* seq of the newest ever */
+	uint64_t ttl;  /* ms, of all its messages; 0: for ever */
+	bool is_ageing;
 	TAILQ_ENTRY(stream) empty;
+	TAILQ_ENTRY(stream) ageing;
+	char name[];
 };
 
 void
@@ -45,6 +48,7 @@ streams_init(struct streams *all, const struct aqb_host *host,
 	*all = (struct streams){ .host = host, .memory_limit = memory_limit };
 	TAILQ_INIT(&all->by_age);
 	TAILQ_INIT(&all->empty);
+	TAILQ_INIT(&all->ageing);
 	hash_host = host;
 }
 
@@ -64,6 +68,148 @@ static uint64_t
 overhead(const struct stream *s)
 {
 	return sizeof *s + strlen(s->name) + 1 + s->cap * sizeof *s->ring;
+}
+
+static uint64_t
+first_seq(const struct stream *s)
+{
+	return s->last + 1 - s->n;
+}
+
+static struct entry *
+at(const struct stream *s, uint64_t seq)
+{
+	return s->ring[seq % s->cap];
+}
+
+/* Has the oldest message of a stream had its time? */
+static bool
+is_over(const struct stream *s, uint64_t now)
+{
+	return s->ttl > 0 && now - at(s, first_seq(s))->since >= s->ttl;
+}
+
+/* Is there something that the sweep must come back for? */
+static void
+note_ageing(struct streams *all, struct stream *s)
+{
+	bool is_ageing = s->n > 0 && s->ttl > 0;
+
+	if (is_ageing == s->is_ageing) {
+		return;
+	}
+	s->is_ageing = is_ageing;
+	if (is_ageing) {
+		TAILQ_INSERT_TAIL(&all->ageing, s, ageing);
+		all->ageing_count++;
+	} else {
+		TAILQ_REMOVE(&all->ageing, s, ageing);
+		all->ageing_count--;
+	}
+}
+
+/* Let the oldest message of a stream go. */
+static void
+drop_first(struct streams *all, struct stream *s)
+{
+	struct entry *e = at(s, first_seq(s));
+
+	s->ring[e->seq % s->cap] = NULL;
+	s->n--;
+	TAILQ_REMOVE(&all->by_age, e, age);
+	all->messages--;
+	all->bytes -= e->bytes + sizeof *e;
+	all->host->msg_unref(&e->msg);
+	free(e);
+	if (s->n == 0) {
+		TAILQ_INSERT_TAIL(&all->empty, s, empty);
+		note_ageing(all, s);
+	}
+}
+
+/* Let those go that had their time, but no more than `most`; how many. */
+static size_t
+drop_expired(struct streams *all, struct stream *s, uint64_t now, size_t most)
+{
+	size_t n = 0;
+
+	for (; n < most && s->n > 0 && is_over(s, now); n++) {
+		drop_first(all, s);
+	}
+	all->expired += n;
+	return n;
+}
+
+/* A stream that has become quiet keeps no large ring.  Not for one that is
+ * about to be filled again: that may fail. */
+static void
+free_empty_ring(struct streams *all, struct stream *s)
+{
+	if (s->n > 0) {
+		return;
+	}
+	all->bytes -= s->cap * sizeof *s->ring;
+	free(s->ring);
+	s->ring = NULL;
+	s->cap = 0;
+}
+
+void
+stream_drop(struct streams *all, struct stream *s)
+{
+	while (s->n > 0) {
+		drop_first(all, s);
+	}
+	TAILQ_REMOVE(&all->empty, s, empty);
+	HASH_DEL(all->by_name, s);
+	all->count--;
+	all->bytes -= overhead(s);
+	free(s->ring);
+	free(s);
+}
+
+/* The oldest of all messages, but never the newest of `keep`. */
+static bool
+evict_message(struct streams *all, const struct stream *keep)
+{
+	struct entry *oldest = TAILQ_FIRST(&all->by_age);
+	struct stream *s;
+
+	if (oldest == NULL ||
+	    (oldest->stream == keep && oldest->seq == keep->last)) {
+		return false;
+	}
+	s = oldest->stream;
+	drop_first(all, s);
+	free_empty_ring(all, s);
+	all->evicted++;
+	return true;
+}
+
+/* The stream that has been empty for longest, but never `keep`. */
+static bool
+evict_stream(struct streams *all, const struct stream *keep)
+{
+	struct stream *s = TAILQ_FIRST(&all->empty);
+
+	if (s != NULL && s == keep) {
+		s = TAILQ_NEXT(s, empty);
+	}
+	if (s == NULL) {
+		return false;
+	}
+	stream_drop(all, s);
+	return true;
+}
+
+/* Messages go before positions: without its position a stream cannot tell a
+ * client that comes back what it missed. */
+static void
+keep_within_limit(struct streams *all, const struct stream *keep)
+{
+	while (all->bytes > all->memory_limit &&
+	    (evict_message(all, keep) || evict_stream(all, keep))) {
+	}
 }
 
 struct stream *
@@ -94,71 +240,22 @@ stream_get(struct streams *all, const char *name)
 	if (s != NULL) {
 		return s;
 	}
-	s = calloc(1, sizeof *s);
+	s = calloc(1, sizeof *s + len + 1);
 	if (s == NULL) {
 		return NULL;
 	}
-	s->name = strdup(name);
-	if (s->name == NULL) {
-		free(s);
-		return NULL;
-	}
+	memcpy(s->name, name, len + 1);
 	make_epoch(s->epoch);
 	HASH_ADD_KEYPTR(hh, all->by_name, s->name, len, s);
 	if (s->hh.tbl == NULL) {
-		free(s->name);
 		free(s);
 		return NULL;
 	}
 	TAILQ_INSERT_TAIL(&all->empty, s, empty);
 	all->count++;
 	all->bytes += overhead(s);
+	keep_within_limit(all, s);
 	return s;
-}
-
-static uint64_t
-first_seq(const struct stream *s)
-{
-	return s->last + 1 - s->n;
-}
-
-static struct entry *
-at(const struct stream *s, uint64_t seq)
-{
-	return s->ring[seq % s->cap];
-}
-
-/* Let the oldest message of a stream go. */
-static void
-drop_first(struct streams *all, struct stream *s)
-{
-	struct entry *e = at(s, first_seq(s));
-
-	s->ring[e->seq % s->cap] = NULL;
-	s->n--;
-	TAILQ_REMOVE(&all->by_age, e, age);
-	all->messages--;
-	all->bytes -= e->bytes + sizeof *e;
-	all->host->msg_unref(&e->msg);
-	free(e);
-	if (s->n == 0) {
-		TAILQ_INSERT_TAIL(&all->empty, s, empty);
-	}
-}
-
-void
-stream_drop(struct streams *all, struct stream *s)
-{
-	while (s->n > 0) {
-		drop_first(all, s);
-	}
-	TAILQ_REMOVE(&all->empty, s, empty);
-	HASH_DEL(all->by_name, s);
-	all->count--;
-	all->bytes -= overhead(s);
-	free(s->ring);
-	free(s->name);
-	free(s);
 }
 
 /* Another ring of this size, with what is kept in its new places. */
@@ -186,73 +283,50 @@ resize(struct streams *all, struct stream *s, size_t cap)
 static int
 make_room(struct streams *all, struct stream *s, size_t most)
 {
-	size_t cap = s->cap;
+	size_t cap;
 
 	while (s->n >= most) {
 		drop_first(all, s);
 	}
-	if (s->n < s->cap && s->cap <= 2 * most + FIRST_CAP) {
+	if (s->n < s->cap) {
+		/* One that has become far too large does as well, when there
+		 * is no memory for a smaller one. */
+		if (s->cap / 2 > most + FIRST_CAP) {
+			(void)resize(all, s, most);
+		}
 		return AQB_OK;
 	}
-	if (s->n == s->cap) {
-		cap = s->cap == 0 ? FIRST_CAP : s->cap * 2;
-	}
-	if (cap > most) {
-		cap = most;
-	}
-	return resize(all, s, cap);
+	cap = s->cap == 0 ? FIRST_CAP : s->cap * 2;
+	return resize(all, s, cap < most ? cap : most);
 }
 
-/* Over the limit the oldest of all goes, but never the one just put in; then
- * streams that have been empty longest. */
+/* A position for what is not kept: nor may anything before it be, for the
+ * seqs in a ring have no holes. */
 static void
-keep_within_limit(struct streams *all, const struct entry *newest)
+keep_none(struct streams *all, struct stream *s)
 {
-	while (all->bytes > all->memory_limit) {
-		struct entry *oldest = TAILQ_FIRST(&all->by_age);
-		struct stream *empty = TAILQ_FIRST(&all->empty);
-
-		if (oldest != NULL && oldest != newest) {
-			drop_first(all, oldest->stream);
-			all->evicted++;
-		} else if (empty != NULL &&
-		    (newest == NULL || empty != newest->stream)) {
-			stream_drop(all, empty);
-		} else {
-			return;
-		}
+	while (s->n > 0) {
+		drop_first(all, s);
 	}
+	free_empty_ring(all, s);
+	s->last++;
+	/* It is in use: others have been empty for longer. */
+	TAILQ_REMOVE(&all->empty, s, empty);
+	TAILQ_INSERT_TAIL(&all->empty, s, empty);
 }
 
-int
-stream_append(struct streams *all, struct stream *s,
-    const struct aqb_limits *limits, struct aqb_msg *msg, int64_t now,
-    struct aqb_position *posp)
+static void
+push(struct streams *all, struct stream *s, struct entry *e,
+    struct aqb_msg *msg, uint64_t now)
 {
 	struct aqb_msg_view view = { .size = sizeof view };
-	struct entry *e = NULL;
 
-	if (limits->history_size > 0) {
-		e = malloc(sizeof *e);
-		if (e == NULL ||
-		    make_room(all, s, limits->history_size) != AQB_OK) {
-			free(e);
-			return AQB_ENOMEM;
-		}
-	}
-	posp->seq = ++s->last;
-	memcpy(posp->epoch, s->epoch, sizeof posp->epoch);
-	if (e == NULL) {
-		return AQB_OK;
-	}
 	all->host->msg_view(msg, &view);
 	*e = (struct entry){
 		.stream = s,
 		.msg = all->host->msg_ref(msg),
-		.seq = s->last,
-		.expires = limits->history_ttl == 0
-		    ? INT64_MAX
-		    : now + (int64_t)limits->history_ttl,
+		.seq = ++s->last,
+		.since = now,
 		.bytes = view.bytes,
 	};
 	if (s->n == 0) {
@@ -263,30 +337,55 @@ stream_append(struct streams *all, struct stream *s,
 	TAILQ_INSERT_TAIL(&all->by_age, e, age);
 	all->messages++;
 	all->bytes += e->bytes + sizeof *e;
-	keep_within_limit(all, e);
+}
+
+int
+stream_append(struct streams *all, struct stream *s,
+    const struct aqb_limits *limits, struct aqb_msg *msg, uint64_t now,
+    struct aqb_position *posp)
+{
+	struct entry *e = NULL;
+
+	s->ttl = limits->history_ttl;
+	note_ageing(all, s);
+	drop_expired(all, s, now, SIZE_MAX);
+	if (limits->history_size == 0) {
+		keep_none(all, s);
+	} else {
+		e = malloc(sizeof *e);
+		if (e == NULL ||
+		    make_room(all, s, limits->history_size) != AQB_OK) {
+			free(e);
+			return AQB_ENOMEM;
+		}
+		push(all, s, e, msg, now);
+		note_ageing(all, s);
+		keep_within_limit(all, s);
+	}
+	posp->seq = s->last;
+	memcpy(posp->epoch, s->epoch, sizeof posp->epoch);
 	return AQB_OK;
 }
 
 void
-stream_expire(struct streams *all, struct stream *s, int64_t now)
+stream_expire(struct streams *all, struct stream *s, uint64_t now)
 {
-	while (s->n > 0 && at(s, first_seq(s))->expires <= now) {
-		drop_first(all, s);
-		all->expired++;
-	}
+	drop_expired(all, s, now, SIZE_MAX);
+	free_empty_ring(all, s);
 }
 
 void
-streams_sweep(struct streams *all, int64_t now, size_t most)
+streams_sweep(struct streams *all, uint64_t now, size_t most)
 {
-	struct entry *e, *next;
+	for (uint64_t i = all->ageing_count; i > 0 && most > 0; i--) {
+		struct stream *s = TAILQ_FIRST(&all->ageing);
 
-	for (e = TAILQ_FIRST(&all->by_age); e != NULL && most > 0;
-	     e = next, most--) {
-		next = TAILQ_NEXT(e, age);
-		if (e->expires <= now && e->seq == first_seq(e->stream)) {
-			drop_first(all, e->stream);
-			all->expired++;
+		most--;
+		most -= drop_expired(all, s, now, most);
+		free_empty_ring(all, s);
+		if (s->is_ageing && !is_over(s, now)) {
+			TAILQ_REMOVE(&all->ageing, s, ageing);
+			TAILQ_INSERT_TAIL(&all->ageing, s, ageing);
 		}
 	}
 }
@@ -314,8 +413,8 @@ is_wanted(const struct streams *all, const struct aqb_range *range,
 {
 	struct aqb_msg_view view = { .size = sizeof view };
 
-	all->host->msg_view(e->msg, &view);
 	*bytesp = (uint32_t)all->host->msg_json(e->msg).len + 1;
+	all->host->msg_view(e->msg, &view);
 	return (range->since == 0 || view.timestamp >= range->since) &&
 	    (range->until == 0 || view.timestamp <= range->until) &&
 	    is_from(&view, range->from);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The audit trail: every telemetry event as a line of JSON in a file.
+ * The audit trail, arqonbus-telemetry-log(7): every telemetry event as a line
+ * of JSON in a file.
  *
  * The core only copies an event into a bounded ring; a thread writes it, so
  * that a full disk holds nobody up.  What finds no room in the ring, or is
@@ -12,13 +13,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <arqonbus/plugin.h>
+
+#define RETRY_S 1      /* is it the same file, can it be written */
+#define SAY_AGAIN_S 60 /* between two lines in the broker's log */
+#define BYTES_MAX (16u * 1024 * 1024) /* of events that wait */
 
 static aqb_plugin_init_f log_init;
 static aqb_plugin_start_f log_start;
@@ -32,9 +39,11 @@ struct log_conf {
 	uint32_t buffer;
 };
 
-/* One event that waits to be written. */
+/* One event that waits to be written; without text it is a gap, and without
+ * a seq nothing. */
 struct line {
 	uint64_t seq;
+	uint64_t to; /* of a gap */
 	size_t len;
 	char *text;
 };
@@ -43,21 +52,30 @@ struct log {
 	const struct aqb_host *host;
 	const struct log_conf *conf;
 	pthread_t thread;
-	bool running;
+	bool running; /* the core's: there is a thread to join */
+	uint32_t metric_written, metric_dropped;
+
+	/* The writer's, after start. */
 	int fd;
 	struct stat opened; /* the file that fd is of */
-	uint64_t gap_from;  /* the first event that the file refused; 0: none */
+	time_t checked;     /* when it was last looked for */
+	bool torn;          /* the last line is a part of one */
+	uint64_t gap_from;  /* the first event that is missing; 0: none */
 	uint64_t gap_to;
-	uint32_t metric_written, metric_dropped;
+	bool said; /* that the file refuses */
+	bool ever_said;
+	time_t said_at;
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t filled;
 	bool stopping;
+	aqb_ticket stop;    /* to answer when all is written, or 0 */
 	uint64_t lost_from; /* the first event that found no room; 0: none */
 	uint64_t lost_to;
 	struct line *ring;
 	size_t head;
 	size_t used;
+	size_t bytes;
 };
 
 static const struct aqb_option log_options[] = {
@@ -80,14 +98,31 @@ AQB_PLUGIN(.conf_size = sizeof(struct log_conf), .name = "telemetry-log",
     .options = log_options, .init = log_init, .start = log_start,
     .stop = log_stop, .fini = log_fini, .telemetry = &log_telemetry, );
 
+static void
+locks_init(struct log *log)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&log->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&log->filled, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 static int
 log_init(const struct aqb_host *host, const void *conf, void **selfp,
     struct aqb_why *why)
 {
 	const struct log_conf *c = conf;
-	struct log *log = calloc(1, sizeof *log);
+	struct log *log;
 
-	(void)why;
+	if (c->file[0] == '\0') {
+		snprintf(why->text, sizeof why->text,
+		    "file: is empty; name the file for the events");
+		return AQB_EINVAL;
+	}
+	log = calloc(1, sizeof *log);
 	if (log == NULL) {
 		return AQB_ENOMEM;
 	}
@@ -99,8 +134,7 @@ log_init(const struct aqb_host *host, const void *conf, void **selfp,
 	log->host = host;
 	log->conf = c;
 	log->fd = -1;
-	pthread_mutex_init(&log->lock, NULL);
-	pthread_cond_init(&log->filled, NULL);
+	locks_init(log);
 	log->metric_written =
 	    host->metrics->counter(host, "arqonbus_telemetry_log_written_total",
 		"Telemetry events written to the file.");
@@ -111,20 +145,80 @@ log_init(const struct aqb_host *host, const void *conf, void **selfp,
 	return AQB_OK;
 }
 
-static bool
-open_file(struct log *log)
+static void
+count_dropped(struct log *log)
 {
-	log->fd = open(log->conf->file,
-	    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	return log->fd >= 0 && fstat(log->fd, &log->opened) == 0;
+	log->host->metrics->add(log->host, log->metric_dropped, 1);
 }
 
-/* Was the file renamed or removed, as logrotate does? */
+/* The file. */
+
+static time_t
+now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* Say that the file refuses, but not over and over. */
+static void
+say_refused(struct log *log, int err)
+{
+	time_t now = now_s();
+	char text[128];
+
+	if (log->said || (log->ever_said && now - log->said_at < SAY_AGAIN_S)) {
+		return;
+	}
+	log->said = log->ever_said = true;
+	log->said_at = now;
+	log->host->log(log->host, AQB_WARNING,
+	    "file: %.200s: %s; events are dropped until it can be written",
+	    log->conf->file, strerror_r(err, text, sizeof text));
+}
+
+static void
+say_accepted(struct log *log)
+{
+	if (log->said) {
+		log->said = false;
+		log->host->log(log->host, AQB_INFO,
+		    "file: %.200s: can be written again", log->conf->file);
+	}
+}
+
+/* Without waiting, for it may be a pipe that nobody reads.  0 or errno. */
+static int
+open_file(struct log *log)
+{
+	int fd = open(log->conf->file,
+	    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+	    0640);
+	int err;
+
+	if (fd < 0) {
+		return errno;
+	}
+	if (fstat(fd, &log->opened) != 0) {
+		err = errno;
+		close(fd);
+		return err;
+	}
+	log->fd = fd;
+	log->torn = false;
+	return 0;
+}
+
+/* Was the file renamed or removed, as logrotate does?  Then open another. */
 static void
 follow_file(struct log *log)
 {
 	struct stat now;
+	int err;
 
+	log->checked = now_s();
 	if (log->fd >= 0 && stat(log->conf->file, &now) == 0 &&
 	    now.st_ino == log->opened.st_ino &&
 	    now.st_dev == log->opened.st_dev) {
@@ -132,25 +226,66 @@ follow_file(struct log *log)
 	}
 	if (log->fd >= 0) {
 		close(log->fd);
+		log->fd = -1;
 	}
-	open_file(log);
+	err = open_file(log);
+	if (err != 0) {
+		say_refused(log, err);
+	}
+}
+
+/* Every line is whole: take back the part that was written of one, or, where
+ * that cannot be, end it before the next. */
+static void
+take_back(struct log *log, size_t part)
+{
+	struct stat now;
+
+	if (part == 0) {
+		return;
+	}
+	log->torn = fstat(log->fd, &now) != 0 || !S_ISREG(now.st_mode) ||
+	    now.st_size < (off_t)part ||
+	    ftruncate(log->fd, now.st_size - (off_t)part) != 0;
+}
+
+static bool
+write_text(struct log *log, const char *text, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = write(log->fd, text + done, len - done);
+
+		if (n < 0 && errno == EINTR) {
+			continue;
+		}
+		if (n <= 0) {
+			say_refused(log, n < 0 ? errno : EIO);
+			take_back(log, done);
+			return false;
+		}
+		done += (size_t)n;
+	}
+	return true;
 }
 
 static bool
 write_line(struct log *log, const char *text, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = write(log->fd, text, len);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0) {
+	if (log->fd < 0) {
+		return false;
+	}
+	if (log->torn) {
+		if (!write_text(log, "\n", 1)) {
 			return false;
 		}
-		text += n;
-		len -= (size_t)n;
+		log->torn = false;
 	}
+	if (!write_text(log, text, len)) {
+		return false;
+	}
+	say_accepted(log);
 	return true;
 }
 
@@ -158,7 +293,7 @@ write_line(struct log *log, const char *text, size_t len)
 static bool
 write_gap(struct log *log)
 {
-	char text[160];
+	char text[128];
 	int n;
 
 	if (log->gap_from == 0) {
@@ -181,100 +316,176 @@ note_gap(struct log *log, uint64_t from, uint64_t to)
 		log->gap_from = from;
 	}
 	log->gap_to = to;
-	log->host->metrics->add(log->host, log->metric_dropped, to - from + 1);
 }
 
 static void
-write_event(struct log *log, struct line *line)
+write_event(struct log *log, const struct line *line)
 {
-	follow_file(log);
-	if (log->fd < 0 || !write_gap(log) ||
-	    !write_line(log, line->text, line->len)) {
+	if (!write_gap(log) || !write_line(log, line->text, line->len)) {
 		note_gap(log, line->seq, line->seq);
+		count_dropped(log);
 		return;
 	}
 	log->host->metrics->add(log->host, log->metric_written, 1);
+}
+
+/* The writer. */
+
+static bool
+is_idle(const struct log *log)
+{
+	return log->used == 0 && log->lost_from == 0;
+}
+
+/* Wait for something to do: for ever, or, with a gap still to be named, until
+ * that should be tried again. */
+static void
+wait_for_work(struct log *log)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += RETRY_S;
+	while (is_idle(log) && !log->stopping) {
+		if (log->gap_from == 0) {
+			pthread_cond_wait(&log->filled, &log->lock);
+		} else if (pthread_cond_timedwait(&log->filled, &log->lock,
+			       &until) == ETIMEDOUT) {
+			return;
+		}
+	}
+}
+
+/*
+ * What is next.  Once an event found no room none is let in until the ring is
+ * empty and the loss was taken, so that the gap stands where it belongs.
+ */
+static struct line
+take_line(struct log *log)
+{
+	struct line line = { .seq = log->lost_from, .to = log->lost_to };
+
+	if (log->used == 0) {
+		log->lost_from = 0;
+		return line;
+	}
+	line = log->ring[log->head];
+	log->head = (log->head + 1) % log->conf->buffer;
+	log->used--;
+	log->bytes -= line.len;
+	return line;
+}
+
+/* The file is looked for after every pause, and once a second. */
+static void
+write_next(struct log *log, struct line *line, bool paused)
+{
+	if (paused || now_s() - log->checked >= RETRY_S) {
+		follow_file(log);
+	}
+	if (line->text != NULL) {
+		write_event(log, line);
+		free(line->text);
+		return;
+	}
+	if (line->seq != 0) {
+		note_gap(log, line->seq, line->to);
+	}
+	write_gap(log);
+}
+
+static void
+on_written(void *arg)
+{
+	struct log *log = arg;
+
+	pthread_join(log->thread, NULL);
+	log->running = false;
+	log->host->answer(log->host, log->stop, AQB_OK, NULL);
 }
 
 static void *
 writer_main(void *arg)
 {
 	struct log *log = arg;
+	bool ending = false;
+	aqb_ticket stop;
 
-	pthread_mutex_lock(&log->lock);
-	for (;;) {
+	while (!ending) {
+		bool paused;
 		struct line line;
-		uint64_t from, to;
 
-		while (log->used == 0 && !log->stopping) {
-			pthread_cond_wait(&log->filled, &log->lock);
-		}
-		if (log->used == 0) {
-			break;
-		}
-		line = log->ring[log->head];
-		log->head = (log->head + 1) % log->conf->buffer;
-		log->used--;
-		/* What was lost was lost behind all that waits now: it is
-		 * named when that is written. */
-		from = log->used == 0 ? log->lost_from : 0;
-		to = log->lost_to;
-		if (from != 0) {
-			log->lost_from = 0;
-		}
-		pthread_mutex_unlock(&log->lock);
-		write_event(log, &line);
-		free(line.text);
-		if (from != 0) {
-			note_gap(log, from, to);
-			write_gap(log);
-		}
 		pthread_mutex_lock(&log->lock);
+		paused = is_idle(log);
+		wait_for_work(log);
+		ending = is_idle(log) && log->stopping;
+		line = take_line(log);
+		pthread_mutex_unlock(&log->lock);
+		write_next(log, &line, paused);
 	}
+	if (log->fd >= 0) {
+		(void)fdatasync(log->fd);
+	}
+	pthread_mutex_lock(&log->lock);
+	stop = log->stop;
 	pthread_mutex_unlock(&log->lock);
+	if (stop != 0) {
+		(void)log->host->post(log->host, on_written, log);
+	}
 	return NULL;
+}
+
+/* Signals are for the core; a pipe that closed is an error like others. */
+static bool
+start_writer(struct log *log)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	log->running =
+	    pthread_create(&log->thread, NULL, writer_main, log) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return log->running;
 }
 
 static int
 log_start(void *self, struct aqb_why *why)
 {
 	struct log *log = self;
+	int err = open_file(log);
 
-	if (!open_file(log)) {
-		snprintf(why->text, sizeof why->text, "file: %.150s: %s",
-		    log->conf->file, strerror(errno));
+	if (err != 0) {
+		snprintf(why->text, sizeof why->text,
+		    "file: %.150s: %s; the broker's user must be able to "
+		    "write it",
+		    log->conf->file, strerror(err));
 		return AQB_ESYS;
 	}
-	if (pthread_create(&log->thread, NULL, writer_main, log) != 0) {
-		snprintf(why->text, sizeof why->text, "no thread");
+	log->checked = now_s();
+	if (!start_writer(log)) {
+		snprintf(why->text, sizeof why->text,
+		    "no thread for writing events");
 		return AQB_ESYS;
 	}
-	log->running = true;
 	return AQB_OK;
 }
 
-/* Everything that waits is written before the thread ends. */
+/* The thread ends when everything that waits was written, or refused. */
 static void
-join_writer(struct log *log)
+tell_writer_to_end(struct log *log, aqb_ticket ticket)
 {
-	if (!log->running) {
-		return;
-	}
 	pthread_mutex_lock(&log->lock);
 	log->stopping = true;
+	log->stop = ticket;
 	pthread_cond_signal(&log->filled);
 	pthread_mutex_unlock(&log->lock);
-	pthread_join(log->thread, NULL);
-	log->running = false;
 }
 
 static void
 log_stop(void *self, aqb_ticket ticket)
 {
-	struct log *log = self;
-
-	join_writer(log);
-	log->host->answer(log->host, ticket, AQB_OK, NULL);
+	tell_writer_to_end(self, ticket);
 }
 
 static void
@@ -283,7 +494,10 @@ log_fini(void **selfp)
 	struct log *log = *selfp;
 
 	*selfp = NULL;
-	join_writer(log);
+	if (log->running) {
+		tell_writer_to_end(log, 0);
+		pthread_join(log->thread, NULL);
+	}
 	if (log->fd >= 0) {
 		close(log->fd);
 	}
@@ -292,6 +506,8 @@ log_fini(void **selfp)
 	free(log->ring);
 	free(log);
 }
+
+/* The core's side. */
 
 /* Is this type one of those that are wanted? */
 static bool
@@ -307,7 +523,7 @@ is_wanted(const char *events, const char *type)
 
 		events += strspn(events, ", ");
 		len = strcspn(events, ", ");
-		if (len == want && memcmp(events, type, len) == 0) {
+		if (len > 0 && len == want && memcmp(events, type, len) == 0) {
 			return true;
 		}
 		events += len;
@@ -315,33 +531,50 @@ is_wanted(const char *events, const char *type)
 	return false;
 }
 
+/* Put it at the end; false when there is no room. */
+static bool
+push_line(struct log *log, const struct line *line)
+{
+	if (line->text == NULL || log->lost_from != 0 ||
+	    log->used == log->conf->buffer ||
+	    log->bytes + line->len > BYTES_MAX) {
+		return false;
+	}
+	log->ring[(log->head + log->used) % log->conf->buffer] = *line;
+	log->used++;
+	log->bytes += line->len;
+	return true;
+}
+
 static void
 log_emit(void *self, const struct aqb_event *event)
 {
 	struct log *log = self;
 	struct line line = { .seq = event->seq, .len = event->json.len + 1 };
+	bool was_idle, pushed;
 
 	if (!is_wanted(log->conf->events, event->type)) {
 		return;
 	}
 	line.text = malloc(line.len);
+	if (line.text != NULL) {
+		memcpy(line.text, event->json.data, event->json.len);
+		line.text[event->json.len] = '\n';
+	}
 	pthread_mutex_lock(&log->lock);
-	/* Once one is lost the next are, too, until the ring is empty: then the
-	 * gap stands where it belongs. */
-	if (line.text == NULL || log->used == log->conf->buffer ||
-	    (log->lost_from != 0 && log->used > 0)) {
+	was_idle = is_idle(log);
+	pushed = push_line(log, &line);
+	if (!pushed) {
 		log->lost_from =
 		    log->lost_from == 0 ? event->seq : log->lost_from;
 		log->lost_to = event->seq;
-		pthread_mutex_unlock(&log->lock);
-		free(line.text);
-		return;
 	}
-	memcpy(line.text, event->json.data, event->json.len);
-	line.text[event->json.len] = '\n';
-	log->ring[(log->head + log->used) % log->conf->buffer] = line;
-	if (log->used++ == 0) {
+	if (was_idle) {
 		pthread_cond_signal(&log->filled);
 	}
 	pthread_mutex_unlock(&log->lock);
+	if (!pushed) {
+		free(line.text);
+		count_dropped(log);
+	}
 }

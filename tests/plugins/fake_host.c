@@ -175,7 +175,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-fake_turn_until(struct fake_host *fake, const bool *flag)
+fake_wait(struct fake_host *fake, fake_is_so_f *is_so, void *arg)
 {
 	const struct timeval tick = { .tv_usec = 5000 };
 	struct event *timer = event_new(fake->base, -1, EV_PERSIST, on_tick, 0);
@@ -183,13 +183,25 @@ fake_turn_until(struct fake_host *fake, const bool *flag)
 
 	ck_assert_ptr_nonnull(timer);
 	event_add(timer, &tick);
-	while (!*flag) {
+	while (!is_so(arg)) {
 		ck_assert_msg(clock_mono_ms() < end, "it never happened; %s",
 		    fake->log);
 		event_base_loop(fake->base, EVLOOP_ONCE);
 		fake_run_posts(fake);
 	}
 	event_free(timer);
+}
+
+static bool
+is_set(void *arg)
+{
+	return *(const bool *)arg;
+}
+
+void
+fake_turn_until(struct fake_host *fake, const bool *flag)
+{
+	fake_wait(fake, is_set, (void *)flag);
 }
 
 static uint32_t

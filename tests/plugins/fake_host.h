@@ -78,6 +78,11 @@ size_t fake_run_posts(struct fake_host *fake);
 /* Turn the loop until the flag is set; the test fails when it never is. */
 void fake_turn_until(struct fake_host *fake, const bool *flag);
 
+/* The same with a question, for what another thread or the plugin itself
+ * brings about. */
+typedef bool fake_is_so_f(void *arg);
+void fake_wait(struct fake_host *fake, fake_is_so_f *is_so, void *arg);
+
 bool fake_logged(struct fake_host *fake, const char *text);
 
 /* The value of a metric; the test fails when nobody registered it. */
