@@ -2,92 +2,90 @@
 
 /*
  * One publisher, N receivers, a closed loop: message i goes out when every
- * receiver has had message i - window.  Prints deliveries a second and the
- * server's CPU for each; fails when a receiver misses, doubles or reorders.
+ * receiver has had message i - window.  Tells deliveries a second and what
+ * each costs the server in CPU.
  */
 
-#include <getopt.h>
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "load.h"
+#include "base/mem.h"
+#include "bench.h"
+#include "bench_hist.h"
+#include "bench_opt.h"
+#include "bench_proc.h"
 
-#define COUNTER_DIGITS 10
-#define TEXT_MAX 60000
+#define SECOND UINT64_C(1000000000)
+#define STALL (5 * SECOND)
 
 struct receiver {
-	struct load_conn conn;
-	uint64_t next; /* the message it must get now */
+	struct bench_conn conn;
+	struct bench_order order;
 };
 
 static struct {
-	uint16_t port;
+	int port;
 	int pid;
 	int receivers;
 	int window;
-	size_t size; /* of the payload, bytes */
+	int size;
 	double seconds;
-	bool plain; /* the floor: nothing to join */
-} opt = { .receivers = 100, .window = 32, .size = 200, .seconds = 2 };
+	double warm;
+	bool plain;
+	const char *json;
+} conf = { .receivers = 100,
+	.window = 32,
+	.size = 200,
+	.seconds = 2,
+	.warm = 0.3 };
 
-static struct receiver *receiver;
-static struct load_conn publisher;
+static const struct bench_opt options[] = {
+	{ "port", BENCH_NUMBER, &conf.port, 1, 65535, "the server's port" },
+	{ "pid", BENCH_NUMBER, &conf.pid, 1, INT_MAX,
+	    "the server's process, to measure its CPU" },
+	{ "receivers", BENCH_NUMBER, &conf.receivers, 1, 19000,
+	    "how many receive" },
+	{ "window", BENCH_NUMBER, &conf.window, 1, 100000,
+	    "messages under way at most" },
+	{ "size", BENCH_NUMBER, &conf.size, BENCH_SIZE_MIN, BENCH_SIZE_MAX,
+	    "bytes of the payload" },
+	{ "seconds", BENCH_SECONDS, &conf.seconds, 0, 86400, "how long" },
+	{ "warm", BENCH_SECONDS, &conf.warm, 0, 86400, "not counted before" },
+	{ "plain", BENCH_FLAG, &conf.plain, 0, 0,
+	    "join no channel: the server is the floor" },
+	{ "json", BENCH_TEXT, &conf.json, 0, 0, "write the result there" },
+	{ 0 },
+};
+
+static struct receiver *receivers;
+static struct bench_conn publisher;
+static struct bench_text text;
+static struct bench_score score;
+static struct bench_hist latency;
 static uint32_t *had; /* how many have had message i, at i % window */
-static uint64_t sent, done, wrong, delivered;
-static size_t wire; /* length of what a receiver gets */
-static char text[TEXT_MAX];
-static size_t text_len;
-static char *counter; /* in the text */
-static size_t from_end;
-
-/* {"n":"0000000001","x":"..."} of exactly opt.size bytes */
-static void
-make_text(void)
-{
-	char head[160];
-	int n = snprintf(head, sizeof head,
-	    "{\"type\":\"event\",\"room\":\"bench\",\"channel\":\"fan\","
-	    "\"payload\":");
-	size_t fill;
-
-	if (opt.size < 40 || opt.size + 200 > TEXT_MAX) {
-		fprintf(stderr, "bench: --size must be 40 to %d\n",
-		    TEXT_MAX - 200);
-		exit(2);
-	}
-	fill = opt.size - strlen("{\"n\":\"\",\"x\":\"\"}") - COUNTER_DIGITS;
-	text_len = (size_t)n;
-	memcpy(text, head, text_len);
-	text_len += (size_t)sprintf(text + text_len, "{\"n\":\"");
-	counter = text + text_len;
-	text_len += COUNTER_DIGITS;
-	text_len += (size_t)sprintf(text + text_len, "\",\"x\":\"");
-	memset(text + text_len, 'x', fill);
-	text_len += fill;
-	text_len += (size_t)sprintf(text + text_len, "\"}}");
-	from_end = (size_t)(text + text_len - counter);
-}
+static uint32_t sent, done;
+static uint64_t progress; /* when `done` last moved */
+static bool counting;     /* neither the warm-up nor what comes afterwards */
+static uint64_t received, reads;
+static uint64_t now; /* when the last read or wait ended */
+static size_t hint;
+static int epoll_fd;
 
 static void
 publish(void)
 {
-	static uint8_t batch[64 * 65536];
-	size_t len = 0;
-	uint64_t most = done + (uint64_t)opt.window;
+	while (sent - done < (uint32_t)conf.window) {
+		struct bench_stamp stamp = { 0, sent++, now };
 
-	while (sent < most && len + TEXT_MAX < sizeof batch) {
-		uint64_t n = sent++;
-
-		for (int i = COUNTER_DIGITS - 1; i >= 0; i--) {
-			counter[i] = (char)('0' + n % 10);
-			n /= 10;
-		}
-		len += load_frame(batch + len, text, text_len);
+		bench_text_stamp(&text, &stamp);
+		bench_put(&publisher, text.data, text.len);
 	}
-	if (len > 0) {
-		load_send_all(&publisher, batch, len);
+	if (!bench_flush(&publisher)) {
+		bench_dropped(&publisher);
 	}
 }
 
@@ -95,143 +93,155 @@ static void
 on_text(void *arg, const char *data, size_t len)
 {
 	struct receiver *r = arg;
-	uint64_t n = 0;
+	struct bench_stamp stamp;
+	uint32_t by;
 
-	if (len < from_end) {
-		return;
+	if (!bench_stamp_find(data, len, &hint, &stamp)) {
+		return; /* a welcome or a reply */
 	}
-	for (int i = 0; i < COUNTER_DIGITS; i++) {
-		unsigned digit = (unsigned)(data[len - from_end + i] - '0');
+	score.wire = len;
+	if (counting) {
+		received++;
+		bench_hist_add(&latency, now - stamp.due);
+	}
+	by = bench_score_add(&score, &r->order, &stamp);
+	/* What was skipped counts as had: else the loop would stand still. */
+	while (by > 0) {
+		uint32_t n = stamp.n - --by;
 
-		if (digit > 9) {
-			return; /* a welcome or a reply */
+		if (++had[n % (uint32_t)conf.window] ==
+		    (uint32_t)conf.receivers) {
+			had[n % (uint32_t)conf.window] = 0;
+			done = n + 1;
+			progress = now;
 		}
-		n = n * 10 + digit;
-	}
-	wire = len;
-	delivered++;
-	if (n != r->next) {
-		wrong++;
-	}
-	r->next = n + 1;
-	if (++had[n % (uint64_t)opt.window] == (uint32_t)opt.receivers) {
-		had[n % (uint64_t)opt.window] = 0;
-		done = n + 1;
 	}
 }
 
 static void
-set_up(int epoll_fd)
+on_nothing(void *arg, const char *data, size_t len)
 {
-	static const char join[] =
-	    "{\"type\":\"command\",\"command\":\"join_channel\","
-	    "\"room\":\"bench\",\"channel\":\"fan\"}";
-
-	receiver = calloc((size_t)opt.receivers, sizeof *receiver);
-	had = calloc((size_t)opt.window, sizeof *had);
-	for (int i = 0; i < opt.receivers; i++) {
-		struct epoll_event ev = { .events = EPOLLIN,
-			.data.ptr = &receiver[i] };
-
-		load_open(&receiver[i].conn, opt.port);
-		if (!opt.plain) {
-			load_send(&receiver[i].conn, join, sizeof join - 1);
-			load_await(&receiver[i].conn, "\"success\"");
-		}
-		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, receiver[i].conn.fd, &ev);
-	}
-	load_open(&publisher, opt.port);
-	make_text();
+	(void)arg;
+	(void)data;
+	(void)len;
 }
 
 static void
-run(int epoll_fd, uint64_t until)
+turn(void)
 {
-	while (load_now_ns() < until) {
-		struct epoll_event got[256];
-		int n;
+	struct epoll_event got[256];
+	int n = epoll_wait(epoll_fd, got, 256, 100);
 
+	now = bench_now();
+	for (int i = 0; i < n; i++) {
+		struct receiver *r = got[i].data.ptr;
+		struct bench_conn *c = r == NULL ? &publisher : &r->conn;
+
+		reads += counting;
+		if (!bench_read(c, r == NULL ? on_nothing : on_text, r)) {
+			bench_dropped(c);
+		}
+		now = bench_now();
+	}
+}
+
+/* Until the time has come, or nothing has moved for long. */
+static void
+run(uint64_t until)
+{
+	now = bench_now();
+	while (now < until && now - progress < STALL) {
 		publish();
-		n = epoll_wait(epoll_fd, got, 256, 1000);
-		for (int i = 0; i < n; i++) {
-			struct receiver *r = got[i].data.ptr;
-
-			if (!load_read(&r->conn, on_text, r)) {
-				fprintf(stderr,
-				    "bench: a receiver was "
-				    "dropped\n");
-				exit(1);
-			}
-		}
+		turn();
 	}
 }
 
 static void
-read_options(int argc, char **argv)
+drain(void)
 {
-	static const struct option options[] = {
-		{ "port", required_argument, NULL, 'p' },
-		{ "pid", required_argument, NULL, 'P' },
-		{ "receivers", required_argument, NULL, 'n' },
-		{ "window", required_argument, NULL, 'w' },
-		{ "size", required_argument, NULL, 's' },
-		{ "seconds", required_argument, NULL, 't' },
-		{ "plain", no_argument, NULL, 'f' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'p':
-			opt.port = (uint16_t)atoi(optarg);
-			break;
-		case 'P':
-			opt.pid = atoi(optarg);
-			break;
-		case 'n':
-			opt.receivers = atoi(optarg);
-			break;
-		case 'w':
-			opt.window = atoi(optarg);
-			break;
-		case 's':
-			opt.size = (size_t)atoi(optarg);
-			break;
-		case 't':
-			opt.seconds = atof(optarg);
-			break;
-		case 'f':
-			opt.plain = true;
-			break;
-		default:
-			exit(2);
+	while (done != sent && now - progress < STALL) {
+		if (!bench_flush(&publisher)) {
+			bench_dropped(&publisher);
 		}
+		turn();
 	}
+	for (int i = 0; i < conf.receivers; i++) {
+		bench_score_end(&score, &receivers[i].order, sent);
+	}
+}
+
+static void
+set_up(void)
+{
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	receivers = xnew((size_t)conf.receivers * sizeof *receivers);
+	had = xnew((size_t)conf.window * sizeof *had);
+	for (int i = 0; i < conf.receivers; i++) {
+		struct receiver *r = &receivers[i];
+
+		bench_open(&r->conn, (uint16_t)conf.port, "/");
+		if (!conf.plain) {
+			bench_join(&r->conn, "bench", "fan");
+		}
+		bench_watch(epoll_fd, &r->conn, r);
+	}
+	bench_open(&publisher, (uint16_t)conf.port, "/");
+	bench_watch(epoll_fd, &publisher, NULL);
+	bench_text_init(&text,
+	    "\"type\":\"event\",\"room\":\"bench\",\"channel\":\"fan\"",
+	    (size_t)conf.size);
+	progress = now = bench_now();
+}
+
+static void
+report(const struct bench_usage *u)
+{
+	double n = (double)received;
+	double took = (double)u->time / (double)SECOND;
+	double cpu = (double)u->server / n;
+	struct buf out = { 0 };
+
+	printf("%d receivers, %d bytes of payload (%zu on the wire), "
+	       "window %d, %.1f s\n",
+	    conf.receivers, conf.size, score.wire, conf.window, took);
+	printf("%.0f deliveries/s; the server's CPU is %.0f ns each\n",
+	    n / took, cpu);
+	bench_hist_title("latency");
+	bench_hist_print(&latency, "delivery");
+	bench_score_print(&score);
+
+	buf_printf(&out,
+	    "{\"test\":\"fanout\",\"receivers\":%d,\"size\":%d,\"window\":%d,"
+	    "\"wire\":%zu,\"seconds\":%.3f,\"deliveries_per_second\":%.0f,"
+	    "\"cpu_ns\":%.1f,\"client_cpu_ns\":%.1f,\"others_share\":%.3f,"
+	    "\"per_read\":%.2f,\"rss_bytes\":%llu,\"latency_us\":",
+	    conf.receivers, conf.size, conf.window, score.wire, took, n / took,
+	    cpu, (double)u->client / n, bench_usage_others(u),
+	    n / (double)reads, (unsigned long long)bench_rss(conf.pid));
+	bench_hist_json(&latency, &out);
+	buf_putc(&out, ',');
+	bench_score_json(&score, &out);
+	buf_putc(&out, '}');
+	bench_save(conf.json, &out);
 }
 
 int
-main(int argc, char **argv)
+fanout_main(int argc, char **argv)
 {
-	int epoll_fd = epoll_create1(0);
-	uint64_t begin, cpu, before;
-	double took;
+	struct bench_usage usage;
 
-	read_options(argc, argv);
-	set_up(epoll_fd);
-	run(epoll_fd, load_now_ns() + 300000000); /* warm */
-	begin = load_now_ns();
-	cpu = load_cpu_ns(opt.pid);
-	before = delivered;
-	run(epoll_fd, begin + (uint64_t)(opt.seconds * 1e9));
-	took = (double)(load_now_ns() - begin) / 1e9;
-	cpu = load_cpu_ns(opt.pid) - cpu;
-	delivered -= before;
-	printf("{\"receivers\":%d,\"size\":%zu,\"window\":%d,\"wire\":%zu,"
-	       "\"deliveries_per_second\":%.0f,\"cpu_ns_per_delivery\":%.1f,"
-	       "\"rss_bytes\":%llu,\"wrong\":%llu}\n",
-	    opt.receivers, opt.size, opt.window, wire, (double)delivered / took,
-	    (double)cpu / (double)delivered,
-	    (unsigned long long)load_rss(opt.pid), (unsigned long long)wrong);
-	return wrong == 0 && delivered > 0 ? 0 : 1;
+	bench_options(options, argc, argv);
+	if (conf.port == 0 || conf.pid == 0) {
+		bench_die("--port and --pid say what to measure");
+	}
+	set_up();
+	run(now + (uint64_t)(conf.warm * (double)SECOND));
+	counting = true;
+	usage = bench_usage(conf.pid);
+	run(usage.time + (uint64_t)(conf.seconds * (double)SECOND));
+	usage = bench_usage_since(conf.pid, &usage);
+	counting = false;
+	drain();
+	report(&usage);
+	return bench_score_good(&score) ? 0 : 1;
 }

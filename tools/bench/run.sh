@@ -1,8 +1,23 @@
 #!/bin/sh
-# Measure a build: run.sh BUILD [smoke [FLAG..] | fanout].  In fanout the bus
-# and the floor take turns, and what counts is the ratio of each pair, for a
-# shared machine makes any single figure worthless.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Measure a build:
+#
+#     run.sh BUILD                    smoke, then fanout
+#     run.sh BUILD smoke [FLAG..]     the flags of arqonbus-bench smoke
+#     run.sh BUILD fanout | pairs     the bus and the floor in turns
+#     run.sh BUILD selftest           do the checks notice a bad server?
+#
+# In fanout and pairs what counts is the ratio of each round, for a shared
+# machine makes any single figure worthless; "others" is how much of the machine
+# neither the server nor the generator used.  ROUNDS (5), SECONDS_EACH (2),
+# RECEIVERS ("100 1000") and PAIRS ("1 100") say how much.
 set -eu
+
+if [ $# -eq 0 ]; then
+    echo "usage: run.sh BUILD [smoke [FLAG..] | fanout | pairs | selftest]" >&2
+    exit 2
+fi
 build=$1
 what=${2:-all}
 shift
@@ -10,16 +25,34 @@ shift
 rounds=${ROUNDS:-5}
 seconds=${SECONDS_EACH:-2}
 source=$(cd "$(dirname "$0")/../.." && pwd)
+bench=$build/arqonbus-bench
 work=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
 
-# The number behind the last "port=" of the line that says listening.
+stop_server() {
+    [ -n "$server" ] || return 0
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+    server=
+}
+
+finish() {
+    stop_server
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# The number behind the port= of the first line in file $1 that says $2.
 port_of() {
     tries=0
-    while [ $tries -lt 500 ]; do
-        port=$(sed -n "s/.*$2.*port=\\([0-9]*\\).*/\\1/p" "$1" 2>/dev/null | head -1)
-        [ -z "$port" ] || { echo "$port"; return; }
+    while [ $tries -lt 1000 ]; do
+        port=$(sed -n "s/.*$2.*port=\\([0-9]*\\).*/\\1/p" "$1" | head -n 1)
+        if [ -n "$port" ]; then
+            echo "$port"
+            return
+        fi
+        kill -0 "$server" 2>/dev/null || break
         tries=$((tries + 1))
         sleep 0.01
     done
@@ -27,75 +60,147 @@ port_of() {
     return 1
 }
 
+# The number under this name in a result.
 field() {
-    sed -n "s/.*\"$1\":\\([0-9.]*\\).*/\\1/p"
+    sed -n "s/.*\"$2\":\\([0-9.]*\\).*/\\1/p" "$1"
 }
 
 start_bus() {
+    : >"$work/log"
     "$build/arqonbusd" --config /dev/null --port 0 --telemetry-port 0 \
+        --storage memory --io-threads 0 --set server.max_channels=1000000 \
         --plugins-dir "$source/etc/plugins.d" \
-        --plugin-path "$build/plugins/.libs" 2>"$work/bus.log" &
+        --plugin-path "$build/plugins/.libs" 2>"$work/log" &
     server=$!
-    port=$(port_of "$work/bus.log" 'msg="listening"')
+    port=$(port_of "$work/log" 'msg="*listening')
 }
 
-stop_server() {
-    kill $server
-    wait $server 2>/dev/null || true
-    server=
+start_floor() {
+    : >"$work/log"
+    "$build/tools/bench/floor" "$@" 2>"$work/log" &
+    server=$!
+    port=$(port_of "$work/log" 'floor listening')
 }
 
-measure_bus() {
+# Run a test of $1 against the server, result in $2; its table only matters
+# when it fails.
+measure() {
+    result=$2
+    test=$1
+    shift 2
+    if ! "$bench" "$test" --port "$port" --pid "$server" \
+        --seconds "$seconds" --json "$result" "$@" >"$work/table"; then
+        cat "$work/table" "$work/log" >&2
+        return 1
+    fi
+}
+
+# One round of test $1 with the bus, then the floor with the bus's wire length;
+# $2 is the floor's flag, the rest are flags of the test.
+round() {
+    test=$1
+    flag=$2
+    shift 2
     start_bus
-    "$build/tools/bench/fanout" --port "$port" --pid $server \
-        --receivers "$1" --seconds "$seconds"
+    measure "$test" "$work/bus" "$@"
     stop_server
+    # shellcheck disable=SC2086
+    start_floor --wire-length "$(field "$work/bus" wire)" $flag
+    measure "$test" "$work/floor" --plain "$@"
+    stop_server
+}
+
+# The middle and the ends of the numbers in a file.
+spread() {
+    sort -n "$1" | awk '
+        { r[NR] = $1 }
+        END {
+            m = (r[int((NR + 1) / 2)] + r[int(NR / 2) + 1]) / 2
+            printf "median %.2f, from %.2f to %.2f", m, r[1], r[NR]
+        }'
+}
+
+# Compare in test $1, with floor's flag $2; flag $3 takes each of $4 in turn;
+# $5 is what is counted a second.
+compare() {
+    printf '%9s %9s %9s %6s %12s %12s %8s\n' "$3" 'bus ns' 'floor ns' ratio \
+        'bus /s' 'floor /s' 'others %'
+    for n in $4; do
+        : >"$work/ratios"
+        : >"$work/medians"
+        for _ in $(seq "$rounds"); do
+            round "$1" "$2" "--$3" "$n"
+            bus=$(field "$work/bus" cpu_ns)
+            floor=$(field "$work/floor" cpu_ns)
+            echo "$bus $floor" | awk '{ print $1 / $2 }' >>"$work/ratios"
+            echo "$(field "$work/bus" p50) $(field "$work/floor" p50)" |
+                awk '{ print $1 / $2 }' >>"$work/medians"
+            echo "$n $bus $floor $(field "$work/bus" "$5") \
+                $(field "$work/floor" "$5") \
+                $(field "$work/bus" others_share) \
+                $(field "$work/floor" others_share)" | awk '{
+                    printf "%9d %9.0f %9.0f %6.2f %12.0f %12.0f %8.0f\n",
+                        $1, $2, $3, $2 / $3, $4, $5, ($6 + $7) * 50
+                }'
+        done
+        echo "$3 $n: CPU ratio: $(spread "$work/ratios")"
+        echo "$3 $n: median latency ratio: $(spread "$work/medians")"
+    done
+}
+
+fanout() {
+    echo "Fan-out of 200 bytes, window 32: the server's CPU a delivery"
+    compare fanout '' receivers "${RECEIVERS:-100 1000}" deliveries_per_second
+}
+
+pairs() {
+    echo "One to one, 200 bytes to and fro: the server's CPU a round trip"
+    compare pairs --pairs pairs "${PAIRS:-1 100}" trips_per_second
 }
 
 smoke() {
     start_bus
-    "$build/tools/bench/smoke" --port "$port" --pid $server "$@"
+    telemetry=$(port_of "$work/log" 'telemetry listening')
+    "$bench" smoke --port "$port" --telemetry-port "$telemetry" \
+        --pid "$server" "$@"
     stop_server
 }
 
-measure_floor() {
-    "$build/tools/bench/floor" --wire-length "$2" 2>"$work/floor.log" &
-    server=$!
-    "$build/tools/bench/fanout" --port "$(port_of "$work/floor.log" 'floor listening')" \
-        --pid $server --receivers "$1" --seconds "$seconds" --plain
+# A floor with a fault must fail the test, one without must pass.
+try_fault() {
+    wanted=$1
+    shift
+    start_floor "$@"
+    got=0
+    "$bench" fanout --plain --port "$port" --pid "$server" --receivers 20 \
+        --seconds 0.3 >"$work/table" || got=$?
     stop_server
+    tail -n 1 "$work/table"
+    if [ "$got" != "$wanted" ]; then
+        echo "selftest: floor $*: exit status $got, not $wanted" >&2
+        return 1
+    fi
 }
 
-fanout() {
-    echo "fan-out of 200 bytes, window 32: CPU of the server a delivery"
-    echo "receivers  bus ns  floor ns  ratio  bus deliveries/s"
-    for receivers in 100 1000; do
-        : >"$work/ratios"
-        for _ in $(seq "$rounds"); do
-            measure_bus "$receivers" >"$work/bus"
-            measure_floor "$receivers" "$(field wire <"$work/bus")" >"$work/floor"
-            ours=$(field cpu_ns_per_delivery <"$work/bus")
-            theirs=$(field cpu_ns_per_delivery <"$work/floor")
-            rate=$(field deliveries_per_second <"$work/bus")
-            echo "$receivers $ours $theirs $rate" |
-                awk '{ printf "%9d %7.0f %9.0f %6.2f %17.0f\n", $1, $2, $3, $2 / $3, $4 }'
-            echo "$ours $theirs" | awk '{ print $1 / $2 }' >>"$work/ratios"
-        done
-        sort -n "$work/ratios" | awk -v n="$receivers" '
-            { r[NR] = $1 }
-            END { printf "%9d median ratio %.2f, from %.2f to %.2f\n", n, r[int((NR + 1) / 2)], r[1], r[NR] }'
+selftest() {
+    try_fault 0 --wire-length 400
+    for fault in drop dup swap; do
+        try_fault 1 --$fault-every 1000
     done
+    echo "selftest: every fault was noticed"
 }
 
 case $what in
 fanout) fanout ;;
+pairs) pairs ;;
+selftest) selftest ;;
 smoke) smoke "$@" ;;
 all)
     smoke
     fanout
     ;;
 *)
-    echo "run.sh: there is no $what; only smoke and fanout" >&2
+    echo "run.sh: there is no $what; only smoke, fanout, pairs, selftest" >&2
     exit 2
     ;;
 esac

@@ -1,398 +1,390 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The promise from the start, tried: members in rooms, publishes at an even
- * pace whatever the server does, and meanwhile every command, and requests
- * for pages.  Fails when a message is lost, doubled or out of order, when a
- * command fails, or when more than one request in a thousand is not answered.
- * A delivery's latency counts from when its publish was due, so that a server
- * that stalls cannot hide it.
+ * Members in rooms, publishes at an even pace whatever the server does, and
+ * meanwhile every command, and requests for pages.  The latency of a delivery
+ * counts from when its publish was due, so that a server that stalls cannot
+ * hide it (nor a generator: what it lacks shows as latency, too).
  */
 
-#include <arpa/inet.h>
-#include <getopt.h>
-#include <netinet/in.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include "smoke.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "load.h"
+#include "base/mem.h"
+#include "bench.h"
+#include "bench_opt.h"
+#include "bench_proc.h"
 
-#define SAMPLES_MAX 4000000
-#define CALLS_MAX 200000
+#define SECOND UINT64_C(1000000000)
+#define STALL (5 * SECOND)
+#define BATCH 100  /* channels asked for at once */
+#define HOLDS 1000 /* channels that one client holds */
+#define CROWDS 100 /* rooms that they are spread over */
+
+struct client {
+	struct bench_conn conn;
+	struct bench_order order; /* what it is to receive, if anything */
+};
+
+struct room {
+	struct bench_text text;
+	uint32_t sent;
+};
 
 static struct {
-	uint16_t port;
+	int port;
+	int telemetry_port;
 	int pid;
 	int rooms;
-	int members;  /* of each room */
-	int rate;     /* publishes a second */
-	int channels; /* made beforehand, used by nobody */
+	int members;
+	int publishers;
+	int rate;
+	int size;
+	int channels;
 	int requests;
 	double seconds;
-} opt = { .rooms = 100,
+	const char *json;
+} conf = { .rooms = 100,
 	.members = 50,
+	.publishers = 10,
 	.rate = 400,
+	.size = 200,
 	.requests = 10000,
 	.seconds = 30 };
 
-struct member {
-	struct load_conn conn;
-	uint64_t next; /* of its room's messages */
+static const struct bench_opt options[] = {
+	{ "port", BENCH_NUMBER, &conf.port, 1, 65535, "the server's port" },
+	{ "telemetry-port", BENCH_NUMBER, &conf.telemetry_port, 0, 65535,
+	    "get half of the pages there" },
+	{ "pid", BENCH_NUMBER, &conf.pid, 1, INT_MAX,
+	    "the server's process, to measure its memory and CPU" },
+	{ "rooms", BENCH_NUMBER, &conf.rooms, 1, 19000, "rooms" },
+	{ "members", BENCH_NUMBER, &conf.members, 1, 19000,
+	    "members of each room" },
+	{ "publishers", BENCH_NUMBER, &conf.publishers, 1, 1000,
+	    "clients that share the rooms and publish" },
+	{ "rate", BENCH_NUMBER, &conf.rate, 1, 1000000, "publishes a second" },
+	{ "size", BENCH_NUMBER, &conf.size, BENCH_SIZE_MIN, BENCH_SIZE_MAX,
+	    "bytes of the payload" },
+	{ "channels", BENCH_NUMBER, &conf.channels, 0, 10000000,
+	    "channels made beforehand, that nobody uses" },
+	{ "requests", BENCH_NUMBER, &conf.requests, 0, 10000000,
+	    "pages asked for in all" },
+	{ "seconds", BENCH_SECONDS, &conf.seconds, 0, 86400, "how long" },
+	{ "json", BENCH_TEXT, &conf.json, 0, 0, "write the result there" },
+	{ 0 },
 };
 
-static struct member *member;
-static struct load_conn publisher;
-static uint64_t *published; /* of each room */
-static uint64_t received, wrong;
-static uint32_t *sample; /* us */
-static size_t samples;
-static atomic_bool over;
-static atomic_int answered, refused;
-
-static const char *const commands[] = { "status", "ping", "list_channels",
-	"channel_info", "history", "identify", "help", "join_channel",
-	"leave_channel", "create_channel", "delete_channel" };
-#define COMMANDS (sizeof commands / sizeof commands[0])
-
-static struct {
-	uint32_t us[CALLS_MAX / COMMANDS];
-	size_t n;
-} calls[COMMANDS];
-
-static int
-by_size(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* In milliseconds; the array is sorted. */
-static double
-percentile(const uint32_t *us, size_t n, double share)
-{
-	size_t i = (size_t)(share * (double)n);
-
-	return n == 0 ? 0 : us[i < n ? i : n - 1] / 1000.0;
-}
-
-/* The number behind a key in a message; false when it is not there. */
-static bool
-number_after(const char *text, size_t len, const char *key, uint64_t *np)
-{
-	const char *p = memmem(text, len, key, strlen(key));
-
-	if (p == NULL) {
-		return false;
-	}
-	*np = strtoull(p + strlen(key), NULL, 10);
-	return true;
-}
+static struct client *members;
+static struct client *publishers;
+static struct client *holders; /* of the channels made beforehand */
+static int holder_count;
+static struct room *rooms;
+static struct bench_score score;
+static struct bench_hist latency;
+static struct bench_hist lateness; /* of the generator */
+static uint64_t now, progress;
+static size_t hint;
+static int epoll_fd, timer_fd;
 
 static void
-on_text(void *arg, const char *text, size_t len)
+on_text(void *arg, const char *data, size_t len)
 {
-	struct member *m = arg;
-	uint64_t n, due;
+	struct client *c = arg;
+	struct bench_stamp stamp;
 
-	if (!number_after(text, len, "\"n\":", &n) ||
-	    !number_after(text, len, "\"due\":", &due)) {
+	if (!bench_stamp_find(data, len, &hint, &stamp)) {
 		return;
 	}
-	received++;
-	if (n != m->next) {
-		wrong++;
-	}
-	m->next = n + 1;
-	if (samples < SAMPLES_MAX) {
-		sample[samples++] = (uint32_t)((load_now_ns() - due) / 1000);
+	score.wire = len;
+	bench_hist_add(&latency, now - stamp.due);
+	if (bench_score_add(&score, &c->order, &stamp) > 0) {
+		progress = now;
 	}
 }
 
-static void
-join(struct load_conn *c, int room)
-{
-	char text[160];
-	int n = snprintf(text, sizeof text,
-	    "{\"type\":\"command\",\"command\":\"join_channel\","
-	    "\"room\":\"smoke%d\",\"channel\":\"all\"}",
-	    room);
-
-	load_send(c, text, (size_t)n);
-	load_await(c, "\"success\"");
-}
-
-static void
-set_up(int epoll_fd)
-{
-	int all = opt.rooms * opt.members;
-
-	member = calloc((size_t)all, sizeof *member);
-	published = calloc((size_t)opt.rooms, sizeof *published);
-	sample = calloc(SAMPLES_MAX, sizeof *sample);
-	for (int i = 0; i < all; i++) {
-		struct epoll_event ev = { .events = EPOLLIN,
-			.data.ptr = &member[i] };
-
-		load_open(&member[i].conn, opt.port);
-		join(&member[i].conn, i % opt.rooms);
-		epoll_ctl(epoll_fd, EPOLL_CTL_ADD, member[i].conn.fd, &ev);
-	}
-	load_open(&publisher, opt.port);
-	for (int i = 0; i < opt.channels; i++) {
-		bool last = i % 100 == 99 || i == opt.channels - 1;
-		char text[160];
-		int n = snprintf(text, sizeof text,
-		    "{\"type\":\"event\",\"room\":\"crowd%d\","
-		    "\"channel\":\"c%d\",\"ack\":%s}",
-		    i % 100, i, last ? "true" : "false");
-
-		load_send(&publisher, text, (size_t)n);
-		if (last) {
-			load_await(&publisher, "\"ack\"");
-		}
-	}
-}
-
+/* Put number i, due at that time, on its way to the room whose turn it is. */
 static void
 publish(uint64_t i, uint64_t due)
 {
-	int room = (int)(i % (uint64_t)opt.rooms);
-	char text[400];
-	int n = snprintf(text, sizeof text,
-	    "{\"type\":\"event\",\"room\":\"smoke%d\",\"channel\":\"all\","
-	    "\"payload\":{\"n\":%llu,\"due\":%llu,\"x\":\"%0150d\"}}",
-	    room, (unsigned long long)published[room]++,
-	    (unsigned long long)due, 0);
+	uint32_t r = (uint32_t)(i % (uint64_t)conf.rooms);
+	struct bench_stamp stamp = { r, rooms[r].sent++, due };
 
-	load_send(&publisher, text, (size_t)n);
+	bench_text_stamp(&rooms[r].text, &stamp);
+	bench_put(&publishers[r % (uint32_t)conf.publishers].conn,
+	    rooms[r].text.data, rooms[r].text.len);
+	bench_hist_add(&lateness, bench_now() - due);
 }
 
 static void
-poll_members(int epoll_fd, int timeout)
+flush_publishers(void)
+{
+	for (int i = 0; i < conf.publishers; i++) {
+		if (!bench_flush(&publishers[i].conn)) {
+			bench_dropped(&publishers[i].conn);
+		}
+	}
+}
+
+static void
+turn(void)
 {
 	struct epoll_event got[512];
-	int n = epoll_wait(epoll_fd, got, 512, timeout);
+	int n = epoll_wait(epoll_fd, got, 512, 100);
 
+	now = bench_now();
 	for (int i = 0; i < n; i++) {
-		struct member *m = got[i].data.ptr;
+		struct client *c = got[i].data.ptr;
+		uint64_t ticks;
 
-		if (!load_read(&m->conn, on_text, m)) {
-			fprintf(stderr, "bench: a member was dropped\n");
-			exit(1);
+		if (c == NULL) {
+			(void)!read(timer_fd, &ticks, sizeof ticks);
+		} else if (!bench_read(&c->conn, on_text, c)) {
+			bench_dropped(&c->conn);
 		}
+		now = bench_now();
 	}
 }
 
-/* Publish at an even pace; then give what is on its way time to come. */
+/* A timer as fine as the pace wakes the loop. */
 static void
-run(int epoll_fd)
+set_pace(void)
 {
-	uint64_t begin = load_now_ns();
-	uint64_t all = (uint64_t)(opt.seconds * opt.rate);
+	long ns = 1000000000 / conf.rate;
+	struct itimerspec pace = { 0 };
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	ns = ns < 100000 ? 100000 : ns;
+	pace.it_interval.tv_sec = pace.it_value.tv_sec = ns / 1000000000;
+	pace.it_interval.tv_nsec = pace.it_value.tv_nsec = ns % 1000000000;
+	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (timer_fd < 0 || timerfd_settime(timer_fd, 0, &pace, NULL) != 0 ||
+	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, timer_fd, &ev) != 0) {
+		bench_die("timer: %s", strerror(errno));
+	}
+}
+
+/* Publish what is due; then give what is on its way time to come. */
+static void
+run(void)
+{
+	uint64_t begin = bench_now();
+	uint64_t all = (uint64_t)(conf.seconds * conf.rate);
+	uint64_t want = all * (uint64_t)conf.members;
 	uint64_t i = 0;
 
+	set_pace();
+	progress = now = begin;
 	while (i < all) {
-		uint64_t due = begin + i * 1000000000u / (uint64_t)opt.rate;
+		uint64_t due = begin + i * SECOND / (uint64_t)conf.rate;
 
-		if (due <= load_now_ns()) {
+		if (due <= now) {
 			publish(i++, due);
+			continue;
 		}
-		poll_members(epoll_fd, due > load_now_ns() ? 1 : 0);
+		flush_publishers();
+		turn();
 	}
-	for (int idle = 0; idle < 100 && received < all * (uint64_t)opt.members;
-	     idle++) {
-		uint64_t before = received;
+	progress = now;
+	while (score.received + score.skipped < want &&
+	    now - progress < STALL) {
+		flush_publishers();
+		turn();
+	}
+}
 
-		poll_members(epoll_fd, 50);
-		idle = received > before ? 0 : idle;
+static struct client *
+open_clients(int n)
+{
+	struct client *clients = xnew(((size_t)n + 1) * sizeof *clients);
+
+	for (int i = 0; i < n; i++) {
+		bench_open(&clients[i].conn, (uint16_t)conf.port, "/");
+		bench_watch(epoll_fd, &clients[i].conn, &clients[i]);
+		/* No stream: what it receives is astray. */
+		clients[i].order.stream = UINT32_MAX;
+	}
+	return clients;
+}
+
+static void
+count_success(void *arg, const char *data, size_t len)
+{
+	static const char good[] = "\"status\":\"success\"";
+	static const char bad[] = "\"error\"";
+
+	if (memmem(data, len, bad, sizeof bad - 1) != NULL) {
+		bench_die("no channel: %.*s", (int)len, data);
+	}
+	*(int *)arg += memmem(data, len, good, sizeof good - 1) != NULL;
+}
+
+/* Make channels first to first + n by joining them. */
+static void
+hold_channels(struct client *c, int first, int n)
+{
+	int joined = 0;
+	uint64_t until = bench_now() + 10 * SECOND;
+	struct pollfd p = { .fd = c->conn.fd, .events = POLLIN };
+
+	for (int i = first; i < first + n; i++) {
+		char text[200];
+		int len = snprintf(text, sizeof text,
+		    "{\"type\":\"command\",\"command\":\"join_channel\","
+		    "\"room\":\"crowd%d\",\"channel\":\"c%d\"}",
+		    i % CROWDS, i);
+
+		bench_put(&c->conn, text, (size_t)len);
+	}
+	while (joined < n) {
+		if (!bench_flush(&c->conn) ||
+		    !bench_read(&c->conn, count_success, &joined)) {
+			bench_dropped(&c->conn);
+		}
+		if (bench_now() > until) {
+			bench_die("%d channels were not made in 10 s", n);
+		}
+		poll(&p, 1, joined < n ? 10 : 0);
 	}
 }
 
 static void
-call(struct load_conn *c, size_t which)
+make_channels(void)
 {
-	const char *name = commands[which];
-	char text[240];
-	uint64_t begin = load_now_ns();
-	bool shared =
-	    strcmp(name, "history") == 0 || strcmp(name, "channel_info") == 0;
-	int n = snprintf(text, sizeof text,
-	    "{\"type\":\"command\",\"id\":\"c\",\"command\":\"%s\","
-	    "\"args\":{\"room\":\"%s\",\"channel\":\"%s\"}}",
-	    name,
-	    strcmp(name, "list_channels") == 0 || shared ? "smoke0" : "side",
-	    shared                                                 ? "all"
-		: strstr(name, "create") || strstr(name, "delete") ? "made"
-								   : "joined");
+	holder_count = (conf.channels + HOLDS - 1) / HOLDS;
+	holders = open_clients(holder_count);
+	for (int i = 0; i < conf.channels; i += BATCH) {
+		int left = conf.channels - i;
 
-	load_send(c, text, (size_t)n);
-	load_await(c, "\"success\"");
-	if (calls[which].n < CALLS_MAX / COMMANDS) {
-		calls[which].us[calls[which].n++] =
-		    (uint32_t)((load_now_ns() - begin) / 1000);
+		hold_channels(&holders[i / HOLDS], i,
+		    left < BATCH ? left : BATCH);
 	}
-}
-
-/* Every command in turn, as fast as a person with a script would. */
-static void *
-call_commands(void *arg)
-{
-	struct load_conn c;
-
-	(void)arg;
-	load_open(&c, opt.port);
-	load_await(&c, "welcome");
-	while (!atomic_load(&over)) {
-		for (size_t i = 0; i < COMMANDS; i++) {
-			call(&c, i);
-			usleep(2000);
-		}
-	}
-	load_close(&c);
-	return NULL;
-}
-
-static bool
-get(const char *path)
-{
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	struct timeval patience = { .tv_sec = 5 };
-	char text[256];
-	char answer[65536];
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	int n = snprintf(text, sizeof text,
-	    "GET %s HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n",
-	    path);
-	bool good;
-
-	sin.sin_port = htons(opt.port);
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	good = connect(fd, (struct sockaddr *)&sin, sizeof sin) == 0 &&
-	    send(fd, text, (size_t)n, MSG_NOSIGNAL) == n &&
-	    recv(fd, answer, sizeof answer, 0) > 12 &&
-	    memcmp(answer, "HTTP/1.1 200", 12) == 0;
-	while (good && recv(fd, answer, sizeof answer, 0) > 0) {
-	}
-	close(fd);
-	return good;
-}
-
-static void *
-get_pages(void *arg)
-{
-	static const char *const pages[] = { "/health", "/version",
-		"/metrics" };
-	uint64_t begin = load_now_ns();
-
-	(void)arg;
-	for (int i = 0; i < opt.requests; i++) {
-		uint64_t due =
-		    begin + (uint64_t)(opt.seconds * 1e9 * i / opt.requests);
-
-		while (load_now_ns() < due) {
-			usleep(500);
-		}
-		if (get(pages[i % 3])) {
-			atomic_fetch_add(&answered, 1);
-		} else {
-			atomic_fetch_add(&refused, 1);
-		}
-	}
-	return NULL;
-}
-
-static int
-report(void)
-{
-	uint64_t want =
-	    (uint64_t)(opt.seconds * opt.rate) * (uint64_t)opt.members;
-	int bad = received != want || wrong > 0 ||
-	    atomic_load(&refused) * 1000 > opt.requests;
-
-	qsort(sample, samples, sizeof *sample, by_size);
-	printf("%d members in %d rooms, %d publishes/s, %.0f s, %d more "
-	       "channels\n",
-	    opt.rooms * opt.members, opt.rooms, opt.rate, opt.seconds,
-	    opt.channels);
-	printf("deliveries      %llu of %llu, %llu out of order or doubled\n",
-	    (unsigned long long)received, (unsigned long long)want,
-	    (unsigned long long)wrong);
-	printf("latency ms      p50 %.2f  p99 %.2f  p99.9 %.2f  max %.2f\n",
-	    percentile(sample, samples, 0.5), percentile(sample, samples, 0.99),
-	    percentile(sample, samples, 0.999), percentile(sample, samples, 1));
-	printf("memory          %.1f MiB resident\n",
-	    (double)load_rss(opt.pid) / 1048576);
-	printf("pages           %d answered, %d not\n", atomic_load(&answered),
-	    atomic_load(&refused));
-	for (size_t i = 0; i < COMMANDS; i++) {
-		qsort(calls[i].us, calls[i].n, sizeof calls[i].us[0], by_size);
-		printf("%-15s %zu calls, p50 %.2f ms, p99 %.2f ms\n",
-		    commands[i], calls[i].n,
-		    percentile(calls[i].us, calls[i].n, 0.5),
-		    percentile(calls[i].us, calls[i].n, 0.99));
-		bad |= calls[i].n == 0;
-	}
-	printf("%s\n", bad ? "FAILED" : "nothing lost, doubled or reordered");
-	return bad;
 }
 
 static void
-read_options(int argc, char **argv)
+set_up(void)
 {
-	static const struct option options[] = {
-		{ "port", required_argument, NULL, 'p' },
-		{ "pid", required_argument, NULL, 'P' },
-		{ "rooms", required_argument, NULL, 'r' },
-		{ "members", required_argument, NULL, 'm' },
-		{ "rate", required_argument, NULL, 'R' },
-		{ "channels", required_argument, NULL, 'c' },
-		{ "requests", required_argument, NULL, 'q' },
-		{ "seconds", required_argument, NULL, 't' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int *const place[] = { ['r'] = &opt.rooms,
-		['m'] = &opt.members,
-		['R'] = &opt.rate,
-		['c'] = &opt.channels,
-		['q'] = &opt.requests,
-		['P'] = &opt.pid };
-	int c;
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	make_channels();
+	rooms = xnew((size_t)conf.rooms * sizeof *rooms);
+	for (int r = 0; r < conf.rooms; r++) {
+		char address[128];
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == '?') {
-			exit(2);
-		}
-		if (c == 't') {
-			opt.seconds = atof(optarg);
-		} else if (c == 'p') {
-			opt.port = (uint16_t)atoi(optarg);
-		} else {
-			*place[c] = atoi(optarg);
-		}
+		snprintf(address, sizeof address,
+		    "\"type\":\"event\",\"room\":\"smoke%d\","
+		    "\"channel\":\"all\"",
+		    r);
+		bench_text_init(&rooms[r].text, address, (size_t)conf.size);
 	}
+	members = open_clients(conf.rooms * conf.members);
+	for (int i = 0; i < conf.rooms * conf.members; i++) {
+		char name[32];
+
+		snprintf(name, sizeof name, "smoke%d", i % conf.rooms);
+		bench_join(&members[i].conn, name, "all");
+		members[i].order.stream = (uint32_t)(i % conf.rooms);
+	}
+	publishers = open_clients(conf.publishers);
+}
+
+static void
+judge(void)
+{
+	for (int i = 0; i < conf.rooms * conf.members; i++) {
+		bench_score_end(&score, &members[i].order,
+		    rooms[i % conf.rooms].sent);
+	}
+}
+
+/* Of one core, while it lasted. */
+static double
+share(const struct bench_usage *u, uint64_t cpu)
+{
+	return (double)cpu / (double)u->time;
+}
+
+static void
+report(const struct smoke_side *side, const struct bench_usage *u)
+{
+	printf("%d members in %d rooms, %d publishes/s of %d bytes for %g s; "
+	       "%d more channels\n",
+	    conf.rooms * conf.members, conf.rooms, conf.rate, conf.size,
+	    conf.seconds, conf.channels);
+	printf("server: %.1f MiB resident, at most %.1f; CPU %.0f %% of a "
+	       "core\n",
+	    (double)bench_rss(conf.pid) / 1048576,
+	    (double)bench_rss_peak(conf.pid) / 1048576,
+	    share(u, u->server) * 100);
+	printf("machine: the generator took %.0f %% of a core, others %.0f %% "
+	       "of all\n",
+	    share(u, u->client) * 100, bench_usage_others(u) * 100);
+	bench_hist_title("latency");
+	bench_hist_print(&latency, "delivery");
+	bench_hist_print(&lateness, "(our lateness)");
+	smoke_side_print(side);
+	bench_score_print(&score);
+}
+
+static void
+save(const struct smoke_side *side, const struct bench_usage *u)
+{
+	struct buf out = { 0 };
+
+	buf_printf(&out,
+	    "{\"test\":\"smoke\",\"rooms\":%d,\"members\":%d,\"rate\":%d,"
+	    "\"size\":%d,\"seconds\":%g,\"channels\":%d,\"cpu_share\":%.3f,"
+	    "\"client_cpu_share\":%.3f,\"others_share\":%.3f,"
+	    "\"rss_bytes\":%llu,\"rss_peak_bytes\":%llu,\"delivery_us\":",
+	    conf.rooms, conf.rooms * conf.members, conf.rate, conf.size,
+	    conf.seconds, conf.channels, share(u, u->server),
+	    share(u, u->client), bench_usage_others(u),
+	    (unsigned long long)bench_rss(conf.pid),
+	    (unsigned long long)bench_rss_peak(conf.pid));
+	bench_hist_json(&latency, &out);
+	buf_puts(&out, ",\"lateness_us\":");
+	bench_hist_json(&lateness, &out);
+	buf_putc(&out, ',');
+	bench_score_json(&score, &out);
+	buf_putc(&out, ',');
+	smoke_side_json(side, &out);
+	buf_putc(&out, '}');
+	bench_save(conf.json, &out);
 }
 
 int
-main(int argc, char **argv)
+smoke_main(int argc, char **argv)
 {
-	int epoll_fd = epoll_create1(0);
-	pthread_t caller, getter;
+	struct smoke_side side = { 0 };
+	struct bench_usage usage;
+	bool good;
 
-	read_options(argc, argv);
-	set_up(epoll_fd);
-	pthread_create(&caller, NULL, call_commands, NULL);
-	pthread_create(&getter, NULL, get_pages, NULL);
-	run(epoll_fd);
-	atomic_store(&over, true);
-	pthread_join(caller, NULL);
-	pthread_join(getter, NULL);
-	return report();
+	bench_options(options, argc, argv);
+	if (conf.port == 0 || conf.pid == 0) {
+		bench_die("--port and --pid say what to measure");
+	}
+	set_up();
+	side.port = (uint16_t)conf.port;
+	side.telemetry_port = (uint16_t)conf.telemetry_port;
+	side.requests = conf.requests;
+	side.seconds = conf.seconds;
+	usage = bench_usage(conf.pid);
+	smoke_side_start(&side);
+	run();
+	usage = bench_usage_since(conf.pid, &usage);
+	smoke_side_stop(&side);
+	judge();
+	report(&side, &usage);
+	save(&side, &usage);
+	good = bench_score_good(&score) && smoke_side_good(&side);
+	smoke_side_free(&side);
+	return good ? 0 : 1;
 }

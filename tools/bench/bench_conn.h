@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BENCH_CONN_H
+#define BENCH_CONN_H
+
+/*
+ * Client connections for a generator that must cost far less than the server
+ * it measures.  Sockets never block; what a connection receives goes through
+ * one large buffer of the thread, and only the beginning of a frame is kept.
+ * Each connection belongs to one thread.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+struct bench_conn {
+	int fd;
+	uint8_t mask[4];
+	uint16_t close_code; /* what the server said when it closed */
+	struct buf held;     /* the beginning of a frame that came */
+	struct buf out;      /* frames to send */
+};
+
+/*
+ * Connect to a port of this machine and shake hands for a path, checking the
+ * accept key (RFC 6455, 4.1).  Waits until that is done; ends the program when
+ * it fails or takes longer than 10 s.
+ */
+void bench_open(struct bench_conn *c, uint16_t port, const char *path);
+void bench_close(struct bench_conn *c);
+
+/* Put a text into what is to be sent, as one masked frame. */
+void bench_put(struct bench_conn *c, const char *text, size_t len);
+
+/* Send what the socket takes; the rest stays for the next time.  False when
+ * the peer is gone. */
+bool bench_flush(struct bench_conn *c);
+
+/*
+ * Read once and tell each text that is complete; the text is borrowed for the
+ * call.  Pings are answered.  False when the peer is gone or has closed.
+ */
+typedef void bench_text_f(void *arg, const char *text, size_t len);
+bool bench_read(struct bench_conn *c, bench_text_f *each, void *arg);
+
+/*
+ * Wait up to 10 s for a text that contains `want`, sending what is to be sent
+ * meanwhile; the text is copied to *replyp unless that is NULL.  Texts that
+ * came with it but later are lost.  False when it does not come.
+ */
+bool bench_await(struct bench_conn *c, const char *want, struct buf *replyp);
+
+/* Send a text and wait for what contains `want`; ends the program when it
+ * does not come, or comes without "success". */
+void bench_ask(struct bench_conn *c, const char *text, size_t len,
+    const char *want);
+
+/* Join a channel of the bus. */
+void bench_join(struct bench_conn *c, const char *room, const char *channel);
+
+#endif

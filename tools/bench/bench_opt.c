@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench_opt.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench_proc.h"
+
+static void
+print_default(const struct bench_opt *o)
+{
+	switch (o->kind) {
+	case BENCH_NUMBER:
+		printf(" (%d)", *(int *)o->place);
+		break;
+	case BENCH_SECONDS:
+		printf(" (%g)", *(double *)o->place);
+		break;
+	case BENCH_TEXT:
+		if (*(const char **)o->place != NULL) {
+			printf(" (%s)", *(const char **)o->place);
+		}
+		break;
+	case BENCH_FLAG:
+		break;
+	}
+}
+
+static void
+help(const struct bench_opt *opts, const char *program)
+{
+	static const char *const values[] = { "", "N", "SECONDS", "TEXT" };
+
+	printf("usage: %s [FLAG..]\n\n", program);
+	for (const struct bench_opt *o = opts; o->name != NULL; o++) {
+		char flag[64];
+
+		snprintf(flag, sizeof flag, "--%s %s", o->name,
+		    values[o->kind]);
+		printf("  %-22s %s", flag, o->help);
+		print_default(o);
+		putchar('\n');
+	}
+	exit(0);
+}
+
+static void
+set(const struct bench_opt *o, const char *value)
+{
+	char *end = NULL;
+	double n;
+
+	if (o->kind == BENCH_TEXT) {
+		*(const char **)o->place = value;
+		return;
+	}
+	n = strtod(value, &end);
+	if (end == value || *end != '\0' || n < o->min || n > o->max) {
+		bench_die("--%s: %s is not a number from %d to %d", o->name,
+		    value, o->min, o->max);
+	}
+	if (o->kind == BENCH_SECONDS) {
+		*(double *)o->place = n;
+	} else {
+		*(int *)o->place = (int)n;
+	}
+}
+
+void
+bench_options(const struct bench_opt *opts, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const struct bench_opt *o = opts;
+
+		if (strcmp(argv[i], "--help") == 0) {
+			help(opts, argv[0]);
+		}
+		while (o->name != NULL &&
+		    (strncmp(argv[i], "--", 2) != 0 ||
+			strcmp(argv[i] + 2, o->name) != 0)) {
+			o++;
+		}
+		if (o->name == NULL) {
+			bench_die("there is no %s; %s --help tells what is",
+			    argv[i], argv[0]);
+		}
+		if (o->kind == BENCH_FLAG) {
+			*(bool *)o->place = true;
+			continue;
+		}
+		if (++i == argc) {
+			bench_die("--%s wants a value", o->name);
+		}
+		set(o, argv[i]);
+	}
+}
