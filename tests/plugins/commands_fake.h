@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugins/fake_bus.h"
-#include "plugins/fake_host.h"
+#include "fake_bus.h"
+#include "fake_host.h"
 
 #define REPLY_MAX (512 * 1024)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plugins/fake_bus.h"
+#include "fake_bus.h"
 
 #include <stdarg.h>
 #include <stdio.h>

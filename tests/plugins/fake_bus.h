@@ -7,7 +7,7 @@
  * and answers with what the test has put into it.
  */
 
-#include "plugins/fake_host.h"
+#include "fake_host.h"
 
 struct json_object;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "plugins/fake_host.h"
+#include "fake_host.h"
 
 #include <dlfcn.h>
 #include <stdarg.h>

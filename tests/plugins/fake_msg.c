@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "plugins/fake_host.h"
+#include "fake_host.h"
 
 struct aqb_msg {
 	atomic_uint refs;

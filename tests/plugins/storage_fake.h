@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugins/fake_host.h"
+#include "fake_host.h"
 
 #define EVER 0
 

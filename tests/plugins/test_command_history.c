@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
-#include "plugins/commands_fake.h"
+#include "commands_fake.h"
 
 #define KEPT_MAX 16
 

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "cmd/params.h"
-#include "plugins/commands_fake.h"
+#include "commands_fake.h"
 
 #define CHANNEL(room, name)                                                \
 	"\"room\":\"" room "\",\"channel\":\"" name "\","                  \

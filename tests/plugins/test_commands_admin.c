@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "cmd/params.h"
-#include "plugins/commands_fake.h"
+#include "commands_fake.h"
 
 #define NOBODY                                                          \
 	"\"client_id\":\"arq_client_000\",\"alias\":null,"              \

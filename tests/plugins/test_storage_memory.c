@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugins/fake_clock.h"
-#include "plugins/fake_memory.h"
-#include "plugins/storage_fake.h"
+#include "fake_clock.h"
+#include "fake_memory.h"
+#include "storage_fake.h"
 
 #define SWEEP_MS 1000
 static void

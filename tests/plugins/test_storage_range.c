@@ -3,7 +3,7 @@
 /* Positions and ranges of history in memory: every field, alone and with
  * others. */
 
-#include "plugins/storage_fake.h"
+#include "storage_fake.h"
 
 static void
 setup(void)

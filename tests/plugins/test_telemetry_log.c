@@ -14,9 +14,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "plugins/fake_clock.h"
-#include "plugins/fake_host.h"
-#include "plugins/fake_memory.h"
+#include "fake_clock.h"
+#include "fake_host.h"
+#include "fake_memory.h"
 
 #define WRITTEN "arqonbus_telemetry_log_written_total"
 #define DROPPED "arqonbus_telemetry_log_dropped_total"

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "conf/conf.h"
-#include "unit/conf_fake.h"
+#include "conf_fake.h"
 
 START_TEST(without_being_told_anything_the_defaults_hold)
 {

@@ -9,7 +9,7 @@
 #include "conf/conf.h"
 #include "conf/conf_table.h"
 #include "conf/option.h"
-#include "unit/conf_fake.h"
+#include "conf_fake.h"
 
 static char *
 dump(const struct conf *c)
