@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "base/rand.h"
@@ -19,7 +20,7 @@ rotl(uint64_t x, int bits)
 	return x << bits | x >> (64 - bits);
 }
 
-static void
+static inline void
 sip_round(uint64_t v[4])
 {
 	v[0] += v[1];
@@ -37,12 +38,18 @@ sip_round(uint64_t v[4])
 static uint64_t
 load64(const unsigned char *p)
 {
-	uint64_t x = 0;
+	uint64_t x;
 
-	for (int i = 7; i >= 0; i--) {
-		x = x << 8 | p[i];
-	}
-	return x;
+	memcpy(&x, p, sizeof x);
+	return le64toh(x);
+}
+
+static inline void
+sip_word(uint64_t v[4], uint64_t word)
+{
+	v[3] ^= word;
+	sip_round(v);
+	v[0] ^= word;
 }
 
 uint64_t
@@ -56,21 +63,14 @@ hash_siphash13(const uint64_t key[2], const void *data, size_t len)
 		key[1] ^ 0x7465646279746573u,
 	};
 	uint64_t last = (uint64_t)len << 56;
+	unsigned char tail[8] = { 0 };
 	size_t i;
 
 	for (i = 0; i + 8 <= len; i += 8) {
-		uint64_t m = load64(p + i);
-
-		v[3] ^= m;
-		sip_round(v);
-		v[0] ^= m;
+		sip_word(v, load64(p + i));
 	}
-	for (size_t j = 0; i + j < len; j++) {
-		last |= (uint64_t)p[i + j] << (8 * j);
-	}
-	v[3] ^= last;
-	sip_round(v);
-	v[0] ^= last;
+	memcpy(tail, p + i, len - i);
+	sip_word(v, last | load64(tail));
 	v[2] ^= 0xff;
 	sip_round(v);
 	sip_round(v);

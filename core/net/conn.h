@@ -56,14 +56,16 @@ struct conn {
 	bool close_after : 1; /* HTTP: close when the answer is out */
 	uint16_t close_code;  /* as PORT_CLOSED will say it */
 	uint16_t budget;      /* messages it may still send in this turn */
-	const char *close_reason;
 	struct worker *worker;
+	uint64_t mark; /* of the last delivery that bears one */
+	struct outq out;
+	/* So far what every delivery touches. */
+	const char *close_reason;
 	struct event event;        /* for reading */
 	struct event *write_event; /* made when first needed */
 	struct timer timer;        /* the nearest of its deadlines */
 	struct ws_reader reader;
 	struct inbox *in; /* what was read and not used, or NULL */
-	struct outq out;
 	struct lane_ref *lane;
 	uint16_t lane_count;
 	uint16_t lane_cap;
@@ -71,7 +73,6 @@ struct conn {
 	uint8_t *pong;          /* the latest ping's payload, to be answered */
 	struct bucket controls; /* how many control frames it may send */
 	struct peer *peer;      /* counts connections of its address */
-	uint64_t mark;          /* of the last delivery that bears one */
 	uint64_t heard;         /* when bytes came, monotonic ms */
 	uint64_t since;         /* in the state: accepted, or closing, ms */
 	uint64_t pinged;        /* when; 0: no pong is awaited */

@@ -63,18 +63,9 @@ make_room(struct outq *q)
 }
 
 bool
-outq_push(struct outq *q, struct piece piece)
+outq_append(struct outq *q, struct piece piece)
 {
-	if (q->n > 0) {
-		struct piece *last = &first(q)[q->n - 1];
-
-		if (last->chunk == piece.chunk &&
-		    last->off + last->len == piece.off) {
-			last->len += piece.len;
-			q->bytes += piece.len;
-			return true;
-		}
-	} else {
+	if (q->n == 0) {
 		q->head = 0;
 		q->border = piece.off;
 	}

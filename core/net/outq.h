@@ -35,9 +35,43 @@ enum outq_result {
 
 void outq_fini(struct outq *q);
 
+/* The last piece that waits; there is one. */
+static inline struct piece *
+outq_last(struct outq *q)
+{
+	struct piece *all = q->piece != NULL ? q->piece : &q->one;
+
+	return &all[q->head + q->n - 1];
+}
+
+/* Make the last piece longer, if this one goes on where that ends. */
+static inline bool
+outq_extend(struct outq *q, struct piece piece)
+{
+	struct piece *last;
+
+	if (q->n == 0) {
+		return false;
+	}
+	last = outq_last(q);
+	if (last->chunk != piece.chunk || last->off + last->len != piece.off) {
+		return false;
+	}
+	last->len += piece.len;
+	q->bytes += piece.len;
+	return true;
+}
+
+/* Put a piece at the end, apart from the last; see outq_push. */
+bool outq_append(struct outq *q, struct piece piece);
+
 /* Put a piece at the end; takes a reference of its own.  False without
- * memory, with nothing changed. */
-bool outq_push(struct outq *q, struct piece piece);
+ * memory, with nothing changed.  Inline: every delivery does it. */
+static inline bool
+outq_push(struct outq *q, struct piece piece)
+{
+	return outq_extend(q, piece) || outq_append(q, piece);
+}
 
 /* Write what the socket takes; *wrotep counts it. */
 enum outq_result outq_flush(struct outq *q, int fd, uint64_t *wrotep);
