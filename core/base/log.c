@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -17,6 +18,7 @@
 #define RING_LINES 4096
 #define PER_SECOND 100
 #define CLASSES 64
+#define CLOSE_SECONDS 1 /* to write what is left at the end */
 
 /* How often a sentence came in this second; the slot is chosen by where the
  * sentence lies in memory, and a collision only shares the allowance. */
@@ -269,7 +271,13 @@ swap_file(void)
 
 	logger.reopen = false;
 	if (fd < 0) {
-		return; /* better the old file than none */
+		/* Better the old file than none. */
+		struct log_field f[] = { F("file", logger.file),
+			F("error", strerror(errno)) };
+
+		enqueue(render(logger.json, AQB_ERROR,
+		    "log file cannot be opened anew", f, 2));
+		return;
 	}
 	if (logger.fd != STDERR_FILENO) {
 		close(logger.fd);
@@ -331,6 +339,18 @@ log_open(const char *file, bool json)
 	return true;
 }
 
+/* A pipe that nobody reads holds the writer for ever; the end must come all
+ * the same.  False: it was left behind with what it holds. */
+static bool
+join_writer(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CLOSE_SECONDS;
+	return pthread_timedjoin_np(logger.writer, NULL, &until) == 0;
+}
+
 void
 log_close(void)
 {
@@ -342,7 +362,9 @@ log_close(void)
 	logger.stopping = true;
 	pthread_cond_signal(&logger.filled);
 	pthread_mutex_unlock(&logger.lock);
-	pthread_join(logger.writer, NULL);
+	if (!join_writer()) {
+		return;
+	}
 	logger.running = false;
 	if (logger.fd != STDERR_FILENO) {
 		close(logger.fd);

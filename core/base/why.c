@@ -11,6 +11,7 @@ refuse(struct aqb_why *why, enum aqb_err err, const char *fmt, ...)
 
 	if (why != NULL) {
 		why->field = NULL;
+		why->retry_after_ms = 0;
 		va_start(ap, fmt);
 		vsnprintf(why->text, sizeof why->text, fmt, ap);
 		va_end(ap);
@@ -26,6 +27,24 @@ reject(struct aqb_why *why, enum aqb_code code, const char *field,
 
 	if (why != NULL) {
 		why->field = field;
+		why->retry_after_ms = 0;
+		va_start(ap, fmt);
+		vsnprintf(why->text, sizeof why->text, fmt, ap);
+		va_end(ap);
+	}
+	return code;
+}
+
+enum aqb_code
+reject_until(struct aqb_why *why, enum aqb_code code, uint64_t wait_ms,
+    const char *fmt, ...)
+{
+	va_list ap;
+
+	if (why != NULL) {
+		why->field = NULL;
+		why->retry_after_ms =
+		    wait_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)wait_ms;
 		va_start(ap, fmt);
 		vsnprintf(why->text, sizeof why->text, fmt, ap);
 		va_end(ap);

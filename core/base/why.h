@@ -16,6 +16,11 @@ int refuse(struct aqb_why *why, enum aqb_err err, const char *fmt, ...)
 enum aqb_code reject(struct aqb_why *why, enum aqb_code code, const char *field,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* The same for what may be tried again after so many milliseconds. */
+enum aqb_code reject_until(struct aqb_why *why, enum aqb_code code,
+    uint64_t wait_ms, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
 const char *aqb_strerror(enum aqb_err err);
 
 /* The name of a code on the wire: "INVALID_JSON". */

@@ -313,6 +313,7 @@ api_identify(const struct aqb_host *host, aqb_ticket call,
 	if (code != AQB_CODE_OK) {
 		return code;
 	}
+	client_tell_identity(client);
 	client_info(client, infop);
 	session_token(the_bus->session, client->id, token);
 	infop->session = token;

@@ -337,7 +337,7 @@ static void
 reject_request(struct client *client, struct port_up *up)
 {
 	client->last_activity = client->bus->wall;
-	client_error(client, up->env.id, up->code, up->why, 0);
+	client_error(client, up->env.id, up->code, up->why);
 	switch (up->code) {
 	case AQB_CODE_INVALID_JSON:
 	case AQB_CODE_INVALID_ENVELOPE:

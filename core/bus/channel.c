@@ -259,7 +259,7 @@ channel_may_create(struct client *client, struct aqb_why *why)
 	wait = bucket_take(&client->allowance->channels, c->channels.rate,
 	    c->channels.burst, 1, loop_now(client->bus->loop));
 	if (wait > 0) {
-		return reject(why, AQB_CODE_RATE_LIMITED, NULL,
+		return reject_until(why, AQB_CODE_RATE_LIMITED, wait,
 		    "channels: more than %llu made in a second; try again in "
 		    "%llu ms",
 		    (unsigned long long)c->channels.rate,

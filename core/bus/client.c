@@ -160,6 +160,10 @@ client_open(struct bus *bus, struct port_conn *conn, struct port_hello *hello)
 	    F("address", client->address), FN("resumed", client->resumed));
 	telemetry_emit("client_connected", AQB_INFO,
 	    &(struct telemetry_fields){ .client_id = client->id });
+	if (client->profile != NULL || client->type != CLIENT_UNKNOWN ||
+	    client->resumed || client->admin) {
+		client_tell_identity(client);
+	}
 	port_hello_free(&hello);
 }
 
@@ -200,6 +204,26 @@ detach(struct client *client)
 	bus->client_count--;
 }
 
+/* The last that telemetry hears of a client. */
+static void
+tell_end(const struct client *client, uint16_t code, const char *reason)
+{
+	struct buf b = { 0 };
+	struct telemetry_fields about = { .client_id = client->id };
+
+	buf_printf(&b, "{\"code\":%u,\"reason\":", code);
+	buf_json_str(&b, reason);
+	buf_putc(&b, '}');
+	if (!b.failed) {
+		about.metadata = buf_text(&b);
+	}
+	if (code == 4008) {
+		telemetry_emit("slow_consumer", AQB_WARNING, &about);
+	}
+	telemetry_emit("client_disconnected", AQB_INFO, &about);
+	buf_fini(&b);
+}
+
 void
 client_gone(struct client *client, uint16_t code, const char *reason)
 {
@@ -210,12 +234,7 @@ client_gone(struct client *client, uint16_t code, const char *reason)
 	LOG(AQB_INFO, "client disconnected", F("client", client->id),
 	    F("address", client->address), FN("code", code),
 	    F("reason", reason));
-	telemetry_emit("client_disconnected", AQB_INFO,
-	    &(struct telemetry_fields){ .client_id = client->id });
-	if (code == 4008) {
-		telemetry_emit("slow_consumer", AQB_WARNING,
-		    &(struct telemetry_fields){ .client_id = client->id });
-	}
+	tell_end(client, code, reason);
 	detach(client);
 	TAILQ_REMOVE(&client->bus->leaving, client, link);
 	conn->client = NULL;
@@ -310,6 +329,26 @@ client_identify(struct client *client, const struct aqb_identity *identity,
 }
 
 void
+client_tell_identity(const struct client *client)
+{
+	struct buf b = { 0 };
+
+	buf_puts(&b, "{\"client_type\":");
+	buf_json_str(&b, client_type_name(client->type));
+	buf_puts(&b, ",\"alias\":");
+	buf_json_str(&b, client_alias(client));
+	buf_printf(&b, ",\"resumed\":%s,\"admin\":%s}",
+	    client->resumed ? "true" : "false",
+	    client->admin ? "true" : "false");
+	telemetry_emit("client_identified", AQB_INFO,
+	    &(struct telemetry_fields){
+		.client_id = client->id,
+		.metadata = b.failed ? NULL : buf_text(&b),
+	    });
+	buf_fini(&b);
+}
+
+void
 client_info(const struct client *client, struct aqb_client_info *infop)
 {
 	const struct profile *p = client->profile;
@@ -364,9 +403,10 @@ client_record(const struct client *client, int64_t joined_at, struct buf *b)
 	buf_printf(b, ",\"last_activity\":\"%s\"}", when);
 }
 
-void
-client_error(struct client *client, struct aqb_slice request_id,
-    enum aqb_code code, const struct aqb_why *why, uint64_t retry_after_ms)
+/* `stored`: a JSON value that the payload says beside the error, or NULL. */
+static void
+answer_error(struct client *client, struct aqb_slice request_id,
+    enum aqb_code code, const struct aqb_why *why, const char *stored)
 {
 	struct buf b = { 0 };
 	char metadata[64];
@@ -382,10 +422,9 @@ client_error(struct client *client, struct aqb_slice request_id,
 	text_begin(&b, client->bus, "error");
 	text_request_id(&b, request_id);
 	text_error(&b, code, why);
-	if (retry_after_ms > 0) {
+	if (stored != NULL) {
 		b.len--; /* the brace: one field more */
-		buf_printf(&b, ",\"retry_after_ms\":%llu}",
-		    (unsigned long long)retry_after_ms);
+		buf_printf(&b, ",\"stored\":%s}", stored);
 	}
 	buf_putc(&b, '}');
 	bus_send_text(client, &b);
@@ -393,21 +432,21 @@ client_error(struct client *client, struct aqb_slice request_id,
 }
 
 void
+client_error(struct client *client, struct aqb_slice request_id,
+    enum aqb_code code, const struct aqb_why *why)
+{
+	answer_error(client, request_id, code, why, NULL);
+}
+
+void
 client_storage_error(struct client *client, struct aqb_slice request_id,
     const char *stored, const char *message)
 {
-	struct buf b = { 0 };
+	const enum aqb_code code = AQB_CODE_STORAGE_UNAVAILABLE;
 	struct aqb_why why;
 
-	reject(&why, AQB_CODE_STORAGE_UNAVAILABLE, NULL, "%s", message);
-	metric_add_code(METRIC_REJECTED_TOTAL, AQB_CODE_STORAGE_UNAVAILABLE);
-	text_begin(&b, client->bus, "error");
-	text_request_id(&b, request_id);
-	text_error(&b, AQB_CODE_STORAGE_UNAVAILABLE, &why);
-	b.len--; /* the brace: one field more */
-	buf_printf(&b, ",\"stored\":%s}}", stored);
-	bus_send_text(client, &b);
-	buf_fini(&b);
+	reject(&why, code, NULL, "%s", message);
+	answer_error(client, request_id, code, &why, stored);
 }
 
 void

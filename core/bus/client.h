@@ -92,6 +92,9 @@ void client_retype(struct client *client, enum client_type type);
 enum aqb_code client_identify(struct client *client,
     const struct aqb_identity *identity, struct aqb_why *why);
 
+/* Let telemetry know who it is, after a change. */
+void client_tell_identity(const struct client *client);
+
 void client_info(const struct client *client, struct aqb_client_info *infop);
 
 /* Its record as a JSON object, as members and presence show it. */
@@ -100,7 +103,7 @@ void client_record(const struct client *client, int64_t joined_at,
 
 /* Answer outside of commands. */
 void client_error(struct client *client, struct aqb_slice request_id,
-    enum aqb_code code, const struct aqb_why *why, uint64_t retry_after_ms);
+    enum aqb_code code, const struct aqb_why *why);
 
 /* STORAGE_UNAVAILABLE: `stored` is the JSON value false or "unknown". */
 void client_storage_error(struct client *client, struct aqb_slice request_id,

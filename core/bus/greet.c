@@ -95,7 +95,7 @@ identify_each(struct client *client, const struct aqb_identity *all,
 		code = client_identify(client, &one[i], &why);
 		if (code != AQB_CODE_OK && !client->dropped) {
 			client_error(client, (struct aqb_slice){ NULL, 0 },
-			    code, &why, 0);
+			    code, &why);
 		}
 	}
 }

@@ -56,11 +56,11 @@ reading_free(struct reading **rp)
 }
 
 static void
-fail(struct reading *r, enum aqb_code code, const char *text)
+fail(struct reading *r, enum aqb_code code, const char *field, const char *text)
 {
 	struct aqb_why why;
 
-	reject(&why, code, NULL, "%s", text);
+	reject(&why, code, field, "%s", text);
 	r->done(r->arg, r->call, code, NULL, &why);
 }
 
@@ -116,7 +116,8 @@ room_done(struct reading *r)
 	size_t first;
 
 	if (r->err != AQB_OK) {
-		fail(r, AQB_CODE_STORAGE_UNAVAILABLE, aqb_strerror(r->err));
+		fail(r, AQB_CODE_STORAGE_UNAVAILABLE, NULL,
+		    aqb_strerror(r->err));
 		return;
 	}
 	if (r->n > 1) {
@@ -164,12 +165,12 @@ on_channel_read(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 
 	OBJ_CAST(r, arg, READING_MAGIC);
 	if (err == AQB_OK && !r->was_known && answer->pos.seq == 0) {
-		fail(r, AQB_CODE_CHANNEL_NOT_FOUND,
+		fail(r, AQB_CODE_CHANNEL_NOT_FOUND, "channel",
 		    "channel: there is none by that name");
 	} else if (err == AQB_OK) {
 		r->done(r->arg, r->call, AQB_CODE_OK, answer, NULL);
 	} else {
-		fail(r, AQB_CODE_STORAGE_UNAVAILABLE, aqb_strerror(err));
+		fail(r, AQB_CODE_STORAGE_UNAVAILABLE, NULL, aqb_strerror(err));
 	}
 	reading_free(&r);
 }
@@ -182,7 +183,7 @@ read_room(struct reading *r, const char *name)
 	size_t n = 0;
 
 	if (room == NULL) {
-		fail(r, AQB_CODE_ROOM_NOT_FOUND,
+		fail(r, AQB_CODE_ROOM_NOT_FOUND, "room",
 		    "room: there is none by that name");
 		reading_free(&r);
 		return;
@@ -193,7 +194,7 @@ read_room(struct reading *r, const char *name)
 		}
 	}
 	if (n > ROOM_CHANNELS_MAX) {
-		fail(r, AQB_CODE_LIMIT_REACHED,
+		fail(r, AQB_CODE_LIMIT_REACHED, "channel",
 		    "room: it has more than 256 channels; ask for one of "
 		    "them");
 		reading_free(&r);
@@ -237,7 +238,7 @@ history_read(struct client *client, aqb_ticket call, const char *room,
 	}
 	if (range->limit > 0) {
 		if (client->reads > 0) {
-			fail(r, AQB_CODE_BUSY,
+			fail(r, AQB_CODE_BUSY, NULL,
 			    "history: one read of yours is under way");
 			reading_free(&r);
 			return;

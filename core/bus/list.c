@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/why.h"
@@ -19,13 +20,14 @@
 static bool
 cursor_read(const char *cursor, uint64_t *serialp, const char **keyp)
 {
-	int n = 0;
+	char *end;
 
-	if (sscanf(cursor, "%" SCNu64 ".%n", serialp, &n) != 1 || n == 0) {
-		return false;
+	if (*cursor < '0' || *cursor > '9') {
+		return false; /* nor a sign or a blank, which strtoull takes */
 	}
-	*keyp = cursor + n;
-	return true;
+	*serialp = strtoull(cursor, &end, 10);
+	*keyp = end + 1;
+	return *end == '.';
 }
 
 static enum aqb_code

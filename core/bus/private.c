@@ -86,8 +86,7 @@ conclude(struct client *client, const struct envelope *env,
 		dedupe_drop(client->bus->dedupe, &seen);
 		reject(&why, AQB_CODE_TARGET_NOT_FOUND, "to",
 		    "to: nobody by that name is here");
-		client_error(client, env->id, AQB_CODE_TARGET_NOT_FOUND, &why,
-		    0);
+		client_error(client, env->id, AQB_CODE_TARGET_NOT_FOUND, &why);
 		return;
 	}
 	metric_add(METRIC_PRIVATE_TOTAL, s->delivered);

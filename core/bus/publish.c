@@ -59,7 +59,7 @@ tell_refusal(struct client *client, struct aqb_slice request_id,
 	switch (err) {
 	case AQB_ENOMEM:
 		reject(&why, AQB_CODE_INTERNAL, NULL, "out of memory");
-		client_error(client, request_id, AQB_CODE_INTERNAL, &why, 0);
+		client_error(client, request_id, AQB_CODE_INTERNAL, &why);
 		return;
 	case AQB_EUNCERTAIN:
 	case AQB_ETIMEDOUT:

@@ -351,13 +351,13 @@ is_over_rate(struct client *client, const struct port_up *up)
 	if (wait == 0) {
 		return false;
 	}
-	reject(&why, AQB_CODE_RATE_LIMITED, NULL,
+	reject_until(&why, AQB_CODE_RATE_LIMITED, wait,
 	    "%s: over the limit of %llu; try again in %llu ms", what,
 	    (unsigned long long)rate_of(&client->bus->conf, what),
 	    (unsigned long long)wait);
 	telemetry_emit("rate_limited", AQB_WARNING,
 	    &(struct telemetry_fields){ .client_id = client->id });
-	client_error(client, up->env.id, AQB_CODE_RATE_LIMITED, &why, wait);
+	client_error(client, up->env.id, AQB_CODE_RATE_LIMITED, &why);
 	client_violation(client);
 	return true;
 }
@@ -377,10 +377,10 @@ is_refused_for_memory(struct client *client, const struct port_up *up)
 	if (bus->memory != MEMORY_FULL) {
 		return false;
 	}
-	reject(&why, AQB_CODE_OVERLOADED, NULL,
+	reject_until(&why, AQB_CODE_OVERLOADED, 1000,
 	    "memory: outboxes and history fill the limit of %llu bytes",
 	    (unsigned long long)bus->conf.memory_limit);
-	client_error(client, up->env.id, AQB_CODE_OVERLOADED, &why, 1000);
+	client_error(client, up->env.id, AQB_CODE_OVERLOADED, &why);
 	return true;
 }
 
@@ -412,7 +412,7 @@ router_request(struct client *client, struct port_up *up)
 	if (!is_refused_for_memory(client, up)) {
 		code = route(client, up, &why);
 		if (code != AQB_CODE_OK) {
-			client_error(client, up->env.id, code, &why, 0);
+			client_error(client, up->env.id, code, &why);
 		}
 	}
 	msg_unref(&up->msg);

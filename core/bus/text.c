@@ -52,6 +52,9 @@ text_error_body(struct buf *b, enum aqb_code code, const struct aqb_why *why)
 		buf_puts(b, ",\"field\":");
 		buf_json_str(b, why->field);
 	}
+	if (why != NULL && why->retry_after_ms > 0) {
+		buf_printf(b, ",\"retry_after_ms\":%u", why->retry_after_ms);
+	}
 	buf_putc(b, '}');
 }
 

@@ -110,41 +110,55 @@ begin_reply(struct buf *b, const struct call *call, const char *status)
 	text_request_id(b, call->request_id);
 	buf_puts(b, ",\"command\":");
 	buf_json_str(b, call->command);
-	buf_printf(b, ",\"status\":\"%s\",\"payload\":{", status);
-	if (call->request_id.len == 0) {
-		buf_puts(b, "\"request_id\":null");
-	} else {
-		buf_puts(b, "\"request_id\":\"");
-		buf_add(b, call->request_id.data, call->request_id.len);
-		buf_putc(b, '"');
+	buf_printf(b, ",\"status\":\"%s\",\"payload\":{\"status\":\"%s\"",
+	    status, status);
+	text_request_id(b, call->request_id);
+}
+
+/* Let telemetry and the log know how a call ended. */
+static void
+tell(const struct call *call, enum aqb_code code)
+{
+	const char *command = call->known ? call->command : "unknown";
+	const struct client *client = call->client;
+	char metadata[AQB_NAME_MAX + 64];
+	struct telemetry_fields about = { .client_id = client->id,
+		.metadata = metadata };
+
+	metric_add_command(command, code == AQB_CODE_OK);
+	if (code == AQB_CODE_OK) {
+		snprintf(metadata, sizeof metadata, "{\"command\":\"%s\"}",
+		    command);
+		telemetry_emit("command_executed", AQB_INFO, &about);
+		LOG(AQB_DEBUG, "command executed", F("client", client->id),
+		    F("command", call->command));
+		return;
 	}
-	buf_printf(b, ",\"status\":\"%s\"", status);
+	snprintf(metadata, sizeof metadata,
+	    "{\"command\":\"%s\",\"code\":\"%s\"}", command, code_name(code));
+	telemetry_emit("command_failed", AQB_WARNING, &about);
+	if (code == AQB_CODE_FORBIDDEN) {
+		telemetry_emit("auth_denied", AQB_WARNING, &about);
+	}
+	LOG(code == AQB_CODE_FORBIDDEN ? AQB_WARNING : AQB_INFO,
+	    "command failed", F("client", client->id),
+	    F("address", client->address), F("command", call->command),
+	    F("code", code_name(code)));
 }
 
 /* The call is decided. */
 static void
-conclude(struct call *call, struct buf *b, bool success)
+conclude(struct call *call, struct buf *b, enum aqb_code code)
 {
 	struct client *client = call->client;
-	char metadata[AQB_NAME_MAX + 32];
 
-	snprintf(metadata, sizeof metadata, "{\"command\":\"%s\"}",
-	    call->known ? call->command : "unknown");
 	if (!b->failed) {
 		call->reply = msg_text(b->data, b->len);
 	}
 	buf_fini(b);
 	call->answered = true;
 	timer_stop(&call->deadline);
-	metric_add_command(call->known ? call->command : "unknown", success);
-	telemetry_emit(success ? "command_executed" : "command_failed",
-	    success ? AQB_INFO : AQB_WARNING,
-	    &(struct telemetry_fields){ .client_id = client->id,
-
-		.metadata = metadata });
-	LOG(success ? AQB_DEBUG : AQB_INFO,
-	    success ? "command executed" : "command failed",
-	    F("client", client->id), F("command", call->command));
+	tell(call, code);
 	send_replies(client);
 }
 
@@ -160,7 +174,7 @@ fail(struct call *call, enum aqb_code code, const struct aqb_why *why)
 	if (call->known) {
 		metric_add_code(METRIC_REJECTED_TOTAL, code);
 	}
-	conclude(call, &b, false);
+	conclude(call, &b, code);
 }
 
 static struct call *
@@ -209,7 +223,7 @@ calls_reply(aqb_ticket ticket, const char *result, size_t len)
 	buf_puts(&b, ",\"result\":");
 	buf_add(&b, result == NULL ? "{}" : result, result == NULL ? 2 : len);
 	buf_puts(&b, "}}");
-	conclude(call, &b, true);
+	conclude(call, &b, AQB_CODE_OK);
 }
 
 static void

@@ -25,7 +25,7 @@ struct decoding {
 	/* What other fields decide about, kept until all were seen. */
 	struct json_value type, room, channel, version, to, command;
 	struct json_value payload, metadata, args, ack, timestamp;
-	struct json_value retain, ttl, expect_reply_ms;
+	struct json_value retain, ttl, expect_reply_ms, correlation_id;
 };
 
 static const struct {
@@ -76,6 +76,8 @@ place_of(struct decoding *d, const char *key, size_t len, bool escaped)
 		{ "retain", &d->retain },
 		{ "ttl", &d->ttl },
 		{ "expect_reply_ms", &d->expect_reply_ms },
+		{ "correlation_id", &d->correlation_id },
+		{ "correlation_id", &d->correlation_id },
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

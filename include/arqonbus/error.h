@@ -61,11 +61,13 @@ enum aqb_code {
 /*
  * One sentence about what went wrong, written by whoever detected it: what,
  * colon, fact, semicolon, cure.  `field` names the field at fault, a string
- * that lives for ever, or is NULL.
+ * that lives for ever, or is NULL.  `retry_after_ms` says when the same may
+ * be tried again, as RATE_LIMITED and OVERLOADED do; 0 says nothing.
  */
 struct aqb_why {
 	const char *field;
-	char text[248];
+	uint32_t retry_after_ms;
+	char text[244];
 };
 
 #endif

@@ -32,7 +32,7 @@ const struct aqb_command cmd_identify = {
 	.size = sizeof cmd_identify,
 	.name = "identify",
 	.params = "client_type?:s(0..16) screen_name?:s(0..128) "
-		  "avatar?:s(0..1024) personality?:s(0..256) alias?:s(0..64) "
+		  "avatar?:s(0..1024) personality?:s(0..256) alias?:s(0..256) "
 		  "token?:s(1..4096) session?:s(1..256) binary?:b",
 	.summary = "say who one is",
 	.exec = identify,

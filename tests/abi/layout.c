@@ -107,7 +107,8 @@ AT(aqb_slice, len, 8);
 SIZE(aqb_slice, 16);
 
 AT(aqb_why, field, 0);
-AT(aqb_why, text, 8);
+AT(aqb_why, retry_after_ms, 8);
+AT(aqb_why, text, 12);
 SIZE(aqb_why, 256);
 
 AT(aqb_position, seq, 0);
