@@ -195,6 +195,57 @@ async def test_a_repeated_id_is_acked_alike_and_delivered_once(broker):
     await bob.close()
 
 
+async def test_a_repeated_private_or_room_wide_message_is_delivered_once(broker):
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("again:one")
+    for _ in range(2):
+        await ada.send(type="private", id="again-p", to=[bob.id, "ghost"], ack=True)
+        ack = await ada.expect(type="ack", request_id="again-p")
+        assert ack["payload"]["delivered"] == 1
+        await ada.send(type="event", id="again-r", room="again", ack=True)
+        ack = await ada.expect(type="ack", request_id="again-r")
+        assert ack["payload"]["stored"] == "none"
+    await bob.expect(type="private", id="again-p")
+    await bob.expect(type="event", id="again-r")
+    await bob.expect_nothing()
+    await ada.close()
+    await bob.close()
+
+
+async def test_a_refused_message_may_be_sent_again_under_its_id(broker):
+    ada = await broker.client()
+    await ada.send(type="private", id="later", to="bob.later", ack=True)
+    await ada.expect_error("TARGET_NOT_FOUND", "to", "later")
+    bob = await broker.client("?alias=bob.later")
+    await ada.send(type="private", id="later", to="bob.later", ack=True)
+    await ada.expect(type="ack", request_id="later")
+    await bob.expect(type="private", id="later")
+    await ada.close()
+    await bob.close()
+
+
+async def test_an_id_is_forgotten_when_its_window_is_over(start):
+    broker = start("--set", "server.dedupe_window=50ms")
+    ada = await broker.client()
+    seqs = [0]
+    while seqs[-1] < 3:
+        await ada.publish("window:one", 1, id="same", ack=True)
+        seqs.append((await ada.expect(type="ack", request_id="same"))["payload"]["seq"])
+    assert seqs.count(1) > 1 and seqs == sorted(seqs)
+    await ada.close()
+
+
+async def test_the_same_id_with_a_resumed_session_is_the_same_message(broker):
+    ada = await broker.client()
+    await ada.publish("resumed:one", 1, id="once", ack=True)
+    first = await ada.expect(type="ack")
+    ada.ws.transport.abort()
+    again = await broker.client(f"?session={ada.session}")
+    await again.publish("resumed:one", 1, id="once", ack=True)
+    assert (await again.expect(type="ack"))["payload"] == first["payload"]
+    await again.close()
+
+
 async def test_a_private_message_reaches_ids_and_aliases_once(broker):
     ada, bob, carl = [await broker.client() for _ in range(3)]
     await bob.call("identify", alias="bob.private")
@@ -267,4 +318,30 @@ async def test_membership_may_be_required_and_creation_refused(start):
     await ada.join("science:explore")
     await ada.send(type="event", id="b", room="science", channel="explore", ack=True)
     await ada.expect(type="ack", request_id="b")
+    await ada.close()
+
+
+async def test_where_channels_are_not_made_by_use_a_message_to_none_is_refused(start):
+    broker = start("--set", "server.auto_create=no")
+    ada = await broker.client()
+    await ada.publish("new:one", 1, id="a")
+    await ada.expect_error("CHANNEL_NOT_FOUND", "channel", "a")
+    await ada.call("create_channel", channel="new:one")
+    await ada.publish("new:one", 1, ack=True)
+    await ada.expect(type="ack")
+    await ada.close()
+
+
+async def test_the_default_room_may_be_another(start):
+    broker = start("--set", "server.default_room=lobby", "--set", "server.bootstrap=lobby:all")
+    ada = await broker.client()
+    assert (await ada.join("desk"))["room"] == "lobby"
+    assert [c["channel"] for c in (await ada.call("list_channels"))["channels"]] == ["all", "desk"]
+    await ada.close()
+
+
+async def test_a_client_that_says_ping_may_do_so_without_an_id(broker):
+    ada = await broker.client()
+    await ada.send(type="ping")
+    await ada.expect(type="pong", request_id=None)
     await ada.close()

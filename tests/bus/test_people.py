@@ -3,14 +3,65 @@
 
 import asyncio
 import json
+import re
 
 import pytest
+from broker import ADMIN
 
 
 def presence(message):
     assert message["type"] == "system" and message["payload"]["event"] == "presence", message
     p = message["payload"]
     return [r["client_id"] for r in p["joined"]], p["left"], p["member_count"]
+
+
+async def test_the_welcome_has_these_fields(start):
+    broker = start("--set", "server.max_message_size=32KiB", "--set", "server.ping_interval=20s")
+    ada = await broker.client()
+    w = ada.welcome
+    assert set(w) == {"version", "id", "type", "from", "timestamp", "payload"}
+    assert (w["version"], w["from"]) == ("1.0", "arqonbus")
+    assert set(w["payload"]) == {"event", "client_id", "session", "resumed", "server", "protocol", "max_message_size",
+                                 "ping_interval"}
+    assert re.fullmatch("arq_client_[0-9a-f]{32}", ada.id) and ada.session.startswith(ada.id + ".")
+    assert re.fullmatch(r"ArqonBus/\d+\.\d+\.\d+", w["payload"]["server"]) and w["payload"]["protocol"] == "1.0"
+    assert (w["payload"]["max_message_size"], w["payload"]["ping_interval"]) == (32768, 20000)
+    assert w["payload"]["resumed"] is False
+    await ada.close()
+
+
+@pytest.mark.parametrize("path", ["", "?", "any/path/at/all", "ws/?x=1&y", "%2e%2e", "?client_type=&alias="])
+async def test_any_path_and_query_will_do(broker, path):
+    ada = await broker.client(path)
+    await ada.expect_nothing()
+    await ada.close()
+
+
+async def test_the_admin_token_may_be_given_in_three_ways(broker):
+    ada = await broker.client(extra_headers={"Authorization": "Bearer " + ADMIN})
+    bob = await broker.client("?token=" + ADMIN.replace(" ", "+"))
+    carl = await broker.client()
+    assert (await carl.call("identify", token=ADMIN))["admin"] is True
+    for client in (ada, bob, carl):
+        await client.call("config")
+        await client.close()
+
+
+async def test_a_wrong_token_takes_nothing_away_and_gives_nothing(broker):
+    ada = await broker.admin()
+    await ada.refused("INVALID_ARGUMENT", "identify", "token", token=ADMIN + "x", screen_name="Eve")
+    me = await ada.call("identify")
+    assert me["admin"] is True and me["screen_name"] is None
+    await ada.close()
+
+
+async def test_who_takes_up_a_session_is_no_admin_by_that(broker):
+    ada = await broker.admin()
+    again = await broker.client(f"?session={ada.session}")
+    assert again.id == ada.id
+    await again.refused("FORBIDDEN", "config", "command")
+    await again.close()
+    await ada.close()
 
 
 async def test_presence_is_told_to_those_who_asked_and_never_about_themselves(start):
