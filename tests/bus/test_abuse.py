@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 
@@ -85,6 +86,7 @@ async def test_a_slow_consumer_is_told_why_before_it_is_closed(start):
     while (await asyncio.to_thread(broker.metrics))["arqonbus_slow_consumers_total"] == 0:
         await ada.publish("slow:one", "x" * 60000)
         await bob.expect(type="event")
+    slow.send(slow.make(8, struct.pack(">H", 4008)))  # the answer is on its way before the question is read
     reason = await asyncio.to_thread(slow.closed, 4008)
     assert "262144" in reason, reason
     await exchange(ada, bob, "slow:one")
