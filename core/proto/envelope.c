@@ -77,7 +77,6 @@ place_of(struct decoding *d, const char *key, size_t len, bool escaped)
 		{ "ttl", &d->ttl },
 		{ "expect_reply_ms", &d->expect_reply_ms },
 		{ "correlation_id", &d->correlation_id },
-		{ "correlation_id", &d->correlation_id },
 	};
 
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -248,6 +247,7 @@ check_absent(struct decoding *d)
 		{ "retain", &d->retain },
 		{ "ttl", &d->ttl },
 		{ "expect_reply_ms", &d->expect_reply_ms },
+		{ "correlation_id", &d->correlation_id },
 	};
 
 	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 
 import pytest
 import websockets
@@ -255,23 +254,72 @@ async def test_sigterm_says_goodbye(start):
     broker.process.wait(10)
 
 
-def test_sighup_opens_the_log_anew():
-    folder = tempfile.mkdtemp()
-    path = os.path.join(folder, "bus.log")
-    argv = [os.path.join(BUILD, "arqonbusd"), "--config", "/dev/null", "--port", "0", "--set", f"log.file={path}",
-            "--plugins-dir", os.path.join(SOURCE, "etc", "plugins.d"), "--set", "telemetry.enabled=no",
-            "--plugin-path", os.path.join(BUILD, "plugins", ".libs")]
-    process = subprocess.Popen(argv)
-    try:
-        wait_for(lambda: os.path.exists(path) and "listening" in open(path).read())
+class Logging:
+    """A daemon whose log goes where a test says."""
+
+    def __init__(self, *flags, stderr=None):
+        argv = [os.path.join(BUILD, "arqonbusd"), "--config", "/dev/null", "--port", "0", "--set", "telemetry.enabled=no",
+                "--plugins-dir", os.path.join(SOURCE, "etc", "plugins.d"),
+                "--plugin-path", os.path.join(BUILD, "plugins", ".libs")]
+        self.process = subprocess.Popen([*argv, *flags], stderr=stderr)
+
+    def __enter__(self):
+        return self.process
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def wait_for_text(path, text):
+    wait_for(lambda: os.path.exists(path) and text in open(path).read())
+
+
+def catches(pid, signo):
+    with open(f"/proc/{pid}/status") as status:
+        caught = next(line for line in status if line.startswith("SigCgt:")).split()[1]
+    return int(caught, 16) >> (signo - 1) & 1 == 1
+
+
+def test_sighup_opens_the_log_anew(tmp_path):
+    path = f"{tmp_path}/bus.log"
+    with Logging("--set", f"log.file={path}") as process:
+        wait_for_text(path, "listening")
         os.rename(path, path + ".1")
         process.send_signal(signal.SIGHUP)
         wait_for(lambda: os.path.exists(path))
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert "stopped" in open(path).read()
-    finally:
-        process.kill()
+
+
+def test_a_log_that_cannot_be_opened_anew_goes_on_and_says_so(tmp_path):
+    """S10"""
+    os.mkdir(tmp_path / "log")
+    with Logging("--set", f"log.file={tmp_path}/log/bus.log") as process:
+        wait_for_text(f"{tmp_path}/log/bus.log", "listening")
+        os.rename(tmp_path / "log", tmp_path / "moved")
+        process.send_signal(signal.SIGHUP)
+        wait_for_text(f"{tmp_path}/moved/bus.log", 'level=error msg="log file cannot be opened anew"')
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert "stopped" in open(f"{tmp_path}/moved/bus.log").read()
+
+
+def test_a_log_that_nobody_reads_does_not_hold_up_the_end():
+    """S10: the pipe is full before the daemon writes its first line."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    with Logging(stderr=writer) as process:
+        wait_for(lambda: catches(process.pid, signal.SIGTERM))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    os.close(reader)
+    os.close(writer)
 
 
 def wait_for(condition):
