@@ -4,18 +4,25 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+static void __attribute__((format(printf, 4, 0))) write_why(struct aqb_why *why,
+    const char *field, uint64_t wait_ms, const char *fmt, va_list ap)
+{
+	if (why != NULL) {
+		why->field = field;
+		why->retry_after_ms =
+		    wait_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)wait_ms;
+		vsnprintf(why->text, sizeof why->text, fmt, ap);
+	}
+}
+
 int
 refuse(struct aqb_why *why, enum aqb_err err, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (why != NULL) {
-		why->field = NULL;
-		why->retry_after_ms = 0;
-		va_start(ap, fmt);
-		vsnprintf(why->text, sizeof why->text, fmt, ap);
-		va_end(ap);
-	}
+	va_start(ap, fmt);
+	write_why(why, NULL, 0, fmt, ap);
+	va_end(ap);
 	return err;
 }
 
@@ -25,13 +32,9 @@ reject(struct aqb_why *why, enum aqb_code code, const char *field,
 {
 	va_list ap;
 
-	if (why != NULL) {
-		why->field = field;
-		why->retry_after_ms = 0;
-		va_start(ap, fmt);
-		vsnprintf(why->text, sizeof why->text, fmt, ap);
-		va_end(ap);
-	}
+	va_start(ap, fmt);
+	write_why(why, field, 0, fmt, ap);
+	va_end(ap);
 	return code;
 }
 
@@ -41,14 +44,9 @@ reject_until(struct aqb_why *why, enum aqb_code code, uint64_t wait_ms,
 {
 	va_list ap;
 
-	if (why != NULL) {
-		why->field = NULL;
-		why->retry_after_ms =
-		    wait_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)wait_ms;
-		va_start(ap, fmt);
-		vsnprintf(why->text, sizeof why->text, fmt, ap);
-		va_end(ap);
-	}
+	va_start(ap, fmt);
+	write_why(why, NULL, wait_ms, fmt, ap);
+	va_end(ap);
 	return code;
 }
 
