@@ -86,5 +86,6 @@ try_grow(void *ap, size_t *capp, size_t want, size_t size)
 	}
 	memcpy(ap, &p, sizeof p);
 	*capp = cap;
+	/* cppcheck-suppress memleak; it went into *ap */
 	return true;
 }

@@ -22,7 +22,7 @@ struct activity_entry {
 struct activity {
 	uint32_t magic;
 	struct bus *bus;
-	TAILQ_HEAD(, activity_entry) active;
+	TAILQ_HEAD(activity_list, activity_entry) active;
 	struct timer timer;
 };
 

@@ -42,7 +42,8 @@ struct channel {
 	uint64_t serial;
 	int64_t created_at;
 	int64_t last_activity;
-	TAILQ_HEAD(, publish) pending; /* waiting for the storage, in order */
+	TAILQ_HEAD(pending_list, publish)
+	pending; /* waiting for the storage, in order */
 	struct timer idle;
 	TAILQ_ENTRY(channel) room_link;
 	TAILQ_ENTRY(channel) link;

@@ -56,7 +56,7 @@ struct client {
 	struct activity_entry *activity;
 	char *address;
 	struct member_list members; /* most recently joined first */
-	LIST_HEAD(, publish) publishes;
+	LIST_HEAD(publish_list, publish) publishes;
 	uint64_t violations_since; /* monotonic ms */
 	uint64_t serial;
 	uint64_t received;

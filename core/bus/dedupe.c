@@ -31,7 +31,7 @@ struct dedupe {
 	struct loop *loop;
 	uint64_t secret[2][2];
 	struct entry *by_key;
-	TAILQ_HEAD(, entry) by_age;
+	TAILQ_HEAD(entry_list, entry) by_age;
 	size_t count;
 };
 

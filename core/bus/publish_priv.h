@@ -26,7 +26,7 @@ struct publish {
 	struct sighting *seen; /* or NULL */
 	struct aqb_position pos;
 	uint64_t received_us;
-	LIST_HEAD(, repeat) repeats;
+	LIST_HEAD(repeat_list, repeat) repeats;
 	LIST_ENTRY(publish) client_link;
 	TAILQ_ENTRY(publish) link;
 };

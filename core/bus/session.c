@@ -33,7 +33,7 @@ struct session {
 	uint32_t magic;
 	unsigned char key[32];
 	struct parted *by_id;
-	TAILQ_HEAD(, parted) by_age;
+	TAILQ_HEAD(parted_list, parted) by_age;
 	size_t count;
 };
 

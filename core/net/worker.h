@@ -38,8 +38,8 @@ struct worker {
 	struct net_conf conf;
 	struct port port;
 	struct hist routing;
-	TAILQ_HEAD(, conn) conns; /* oldest first */
-	TAILQ_HEAD(, conn) handshakes;
+	TAILQ_HEAD(conn_list, conn) conns; /* oldest first */
+	TAILQ_HEAD(handshake_list, conn) handshakes;
 	size_t half_open;
 
 	struct lane *lane;
