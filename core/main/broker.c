@@ -328,6 +328,9 @@ watch_signals(struct broker *b)
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
 
 	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+		/* The loop puts back at the end what it finds here: a second
+		 * SIGTERM must not kill while the last things are freed. */
+		signal(signals[i], SIG_IGN);
 		b->sig[i] = sig_new(b->loop, signals[i], on_signal, b);
 	}
 }

@@ -6,10 +6,11 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 import websockets
-from broker import ADMIN, BUILD, SOURCE
+from broker import ADMIN, BUILD, PATIENCE, SOURCE
 from raw import Raw
 
 
@@ -254,6 +255,14 @@ async def test_sigterm_says_goodbye(start):
     broker.process.wait(10)
 
 
+def test_who_cannot_wait_for_the_end_still_gets_a_clean_one(start):
+    broker = start()
+    deadline = time.monotonic() + PATIENCE
+    while broker.process.poll() is None and time.monotonic() < deadline:
+        broker.process.send_signal(signal.SIGTERM)
+    assert broker.process.returncode == 0
+
+
 class Logging:
     """A daemon whose log goes where a test says."""
 
@@ -323,8 +332,7 @@ def test_a_log_that_nobody_reads_does_not_hold_up_the_end():
 
 
 def wait_for(condition):
-    import time
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
