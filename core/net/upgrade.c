@@ -106,17 +106,23 @@ answer(struct conn *conn, int status, const char *type, const struct buf *body,
 	conn_push(conn, piece, UINT64_MAX);
 }
 
-void
-upgrade_refuse(struct conn *conn, int status, const char *reason)
+static void
+refuse(struct conn *conn, int status, const char *reason, bool head_only)
 {
 	struct buf body = { 0 };
 
 	buf_printf(&body, "{\"error\":{\"status\":%d,\"message\":", status);
 	buf_json_str(&body, reason);
 	buf_puts(&body, "}}\n");
-	answer(conn, status, "application/json", &body, false, false);
+	answer(conn, status, "application/json", &body, head_only, false);
 	buf_fini(&body);
 	inbox_free(&conn->in);
+}
+
+void
+upgrade_refuse(struct conn *conn, int status, const char *reason)
+{
+	refuse(conn, status, reason, false);
 }
 
 void
@@ -143,17 +149,18 @@ serve(struct conn *conn, const struct http_request *req)
 	const struct net_conf *c = &conn->worker->conf;
 	char address[PORT_ADDRESS_SIZE];
 	const char *type = "application/json";
+	bool head_only = is(req->method, "HEAD");
 	struct buf body = { 0 };
 	bool loopback;
 	int status;
 
 	NET_COUNT(http_requests, 1);
-	if (!is(req->method, "GET") && !is(req->method, "HEAD")) {
+	if (!head_only && !is(req->method, "GET")) {
 		upgrade_refuse(conn, 405, "only GET and HEAD");
 		return;
 	}
 	if (req->has_body) {
-		upgrade_refuse(conn, 413, "a request has no body here");
+		refuse(conn, 413, "a request has no body here", head_only);
 		return;
 	}
 	conn_address(conn, address, &loopback);
@@ -163,16 +170,15 @@ serve(struct conn *conn, const struct http_request *req)
 	if (status == 404) {
 		/* What is no page is where WebSockets are. */
 		buf_fini(&body);
-		upgrade_refuse(conn, 426, "only WebSocket is served here");
+		refuse(conn, 426, "only WebSocket is served here", head_only);
 		return;
 	}
 	if (status == 403) {
 		buf_fini(&body);
-		upgrade_refuse(conn, 403, "not from this address");
+		refuse(conn, 403, "not from this address", head_only);
 		return;
 	}
-	answer(conn, status, type, &body, is(req->method, "HEAD"),
-	    http_keeps_alive(req));
+	answer(conn, status, type, &body, head_only, http_keeps_alive(req));
 	buf_fini(&body);
 	conn->since = loop_now(conn->worker->loop);
 	conn_arm(conn);

@@ -124,6 +124,25 @@ read_version(struct aqb_slice text, struct http_request *req,
 	return 0;
 }
 
+/* A target in absolute form, as proxies send it (RFC 9112, 3.2.2), without
+ * what stands before its path. */
+static struct aqb_slice
+origin_form(struct aqb_slice target)
+{
+	static const char scheme[] = "http://";
+	const char *end = target.data + target.len;
+	const char *p = target.data + sizeof scheme - 1;
+
+	if (target.len < sizeof scheme ||
+	    strncasecmp(target.data, scheme, sizeof scheme - 1) != 0) {
+		return target;
+	}
+	while (p < end && *p != '/' && *p != '?') {
+		p++;
+	}
+	return (struct aqb_slice){ p, (size_t)(end - p) };
+}
+
 static int
 read_request_line(struct aqb_slice line, struct http_request *req,
     const char **reasonp)
@@ -151,12 +170,16 @@ read_request_line(struct aqb_slice line, struct http_request *req,
 			    "a control character in the target", reasonp);
 		}
 	}
+	target = origin_form(target);
 	mark = memchr(target.data, '?', target.len);
 	req->path = target;
 	if (mark != NULL) {
 		req->path.len = (size_t)(mark - target.data);
 		req->query.data = mark + 1;
 		req->query.len = target.len - req->path.len - 1;
+	}
+	if (req->path.len == 0) {
+		req->path = (struct aqb_slice){ "/", 1 };
 	}
 	return read_version((struct aqb_slice){ sp2 + 1,
 				(size_t)(end - sp2 - 1) },

@@ -39,6 +39,23 @@ def test_what_is_no_page_is_told_so(broker):
     assert status == 405 and "GET" in headers["Allow"]
     status, headers, body = broker.http("/health", method="HEAD")
     assert status == 200 and body == "" and int(headers["Content-Length"]) > 0
+    peer = Raw(broker.port)
+    peer.send(b"HEAD /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+    status, headers = peer.answer()
+    assert status == 426 and int(headers["content-length"]) > 0
+    rest = peer.buffer
+    while more := peer.socket.recv(4096):
+        rest += more
+    assert rest == b""
+    peer.close()
+
+
+def test_a_target_may_be_in_absolute_form(broker):
+    for target, wanted in (("http://x:1/version", 200), ("HTTP://x/version?a=b", 200), ("http://x", 426), ("http://x?a", 426)):
+        peer = Raw(broker.port)
+        peer.send(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert peer.answer()[0] == wanted, target
+        peer.close()
 
 
 def test_a_connection_may_ask_for_several_pages(broker):
