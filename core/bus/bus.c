@@ -179,6 +179,20 @@ bus_make_id(struct bus *bus, char id[BUS_ID_SIZE])
 }
 
 void
+bus_seal(struct bus *bus, struct aqb_msg *msg, const struct msg_fields *fields)
+{
+	struct msg_fields all = *fields;
+	char made[BUS_ID_SIZE];
+
+	if (all.id.len == 0) {
+		bus_make_id(bus, made);
+		all.id = slice_of(made);
+	}
+	all.timestamp = bus->wall;
+	msg_seal(msg, &all);
+}
+
+void
 bus_send(struct client *client, struct aqb_msg *msg)
 {
 	struct port_down *d;
@@ -186,9 +200,7 @@ bus_send(struct client *client, struct aqb_msg *msg)
 	if (client->dropped) {
 		return;
 	}
-	d = mailbox_add(client->conn->port->down);
-	d->kind = PORT_SEND;
-	d->conn = client->conn;
+	d = port_post(client->conn, PORT_SEND);
 	d->msg = msg_ref(msg);
 }
 
@@ -224,9 +236,7 @@ bus_close(struct client *client, uint16_t code, const char *fmt, ...)
 	vsnprintf(reason, sizeof reason, fmt, ap);
 	va_end(ap);
 	client->dropped = true;
-	d = mailbox_add(client->conn->port->down);
-	d->kind = PORT_CLOSE;
-	d->conn = client->conn;
+	d = port_post(client->conn, PORT_CLOSE);
 	d->code = code;
 	d->reason = try_strndup(reason, strlen(reason));
 }
@@ -258,22 +268,13 @@ bus_close_all(struct bus *bus, uint16_t code, const char *reason)
 	}
 }
 
-static void
-post_to(struct client *client, enum port_down_kind kind)
-{
-	struct port_down *d = mailbox_add(client->conn->port->down);
-
-	d->kind = kind;
-	d->conn = client->conn;
-}
-
 void
 bus_pause(struct client *client)
 {
 	if (!client->paused && !client->dropped) {
 		client->paused = true;
 		TAILQ_INSERT_TAIL(&client->bus->paused, client, pause_link);
-		post_to(client, PORT_PAUSE);
+		port_post(client->conn, PORT_PAUSE);
 	}
 }
 
@@ -285,7 +286,7 @@ resume_all(struct bus *bus)
 	while ((client = TAILQ_FIRST(&bus->paused)) != NULL) {
 		TAILQ_REMOVE(&bus->paused, client, pause_link);
 		client->paused = false;
-		post_to(client, PORT_RESUME);
+		port_post(client->conn, PORT_RESUME);
 	}
 }
 
@@ -380,10 +381,7 @@ handle(struct bus *bus, struct port_up *up)
 		if (client != NULL) {
 			client_gone(client, up->close_code, up->reason);
 		} else {
-			struct port_down *d = mailbox_add(up->conn->port->down);
-
-			d->kind = PORT_FORGET;
-			d->conn = up->conn;
+			port_post(up->conn, PORT_FORGET);
 		}
 		break;
 	}

@@ -4,6 +4,7 @@
 
 /* The bus as its own files see it. */
 
+#include <string.h>
 #include <sys/queue.h>
 
 #include "base/bucket.h"
@@ -105,5 +106,16 @@ void bus_send_text(struct client *client, struct buf *text);
 /* A fresh message id. */
 #define BUS_ID_SIZE 40
 void bus_make_id(struct bus *bus, char id[BUS_ID_SIZE]);
+
+/* Seal a message, now, with an id of ours if it has none. */
+struct msg_fields;
+void bus_seal(struct bus *bus, struct aqb_msg *msg,
+    const struct msg_fields *fields);
+
+static inline struct aqb_slice
+slice_of(const char *text)
+{
+	return (struct aqb_slice){ text, strlen(text) };
+}
 
 #endif

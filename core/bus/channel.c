@@ -120,17 +120,17 @@ static void
 on_idle(void *arg)
 {
 	struct channel *ch;
-	uint64_t idle;
-	int64_t unused;
+	uint64_t idle, unused;
 
 	OBJ_CAST(ch, arg, CHANNEL_MAGIC);
 	if (ch->member_count > 0 || ch->is_protected || ch->has_settings) {
 		return;
 	}
 	idle = ch->bus->conf.channel_idle;
-	unused = ch->bus->wall - ch->last_activity;
-	if (!TAILQ_EMPTY(&ch->pending) || unused < (int64_t)idle) {
-		timer_set(ch->bus->loop, &ch->idle, idle);
+	unused = loop_now(ch->bus->loop) - ch->used;
+	if (!TAILQ_EMPTY(&ch->pending) || unused < idle) {
+		timer_set(ch->bus->loop, &ch->idle,
+		    unused < idle ? idle - unused : idle);
 		return;
 	}
 	LOG(AQB_DEBUG, "unused channel collected", F("channel", ch->stream));
@@ -153,6 +153,7 @@ set_defaults(struct channel *ch, struct bus *bus)
 	ch->serial = ++bus->serial;
 	ch->created_at = bus->wall;
 	ch->last_activity = bus->wall;
+	ch->used = loop_now(bus->loop);
 	ch->limits = (struct aqb_limits){
 		.size = sizeof ch->limits,
 		.history_size = bus->conf.history_size,

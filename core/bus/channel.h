@@ -42,6 +42,7 @@ struct channel {
 	uint64_t serial;
 	int64_t created_at;
 	int64_t last_activity;
+	uint64_t used; /* the same, monotonic ms */
 	TAILQ_HEAD(pending_list, publish)
 	pending; /* waiting for the storage, in order */
 	struct timer idle;

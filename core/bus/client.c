@@ -25,7 +25,6 @@
 #include "host/metric.h"
 #include "host/telemetry.h"
 #include "loop/loop.h"
-#include "loop/mailbox.h"
 
 #define VIOLATION_WINDOW 60000 /* ms */
 
@@ -143,13 +142,7 @@ client_open(struct bus *bus, struct port_conn *conn, struct port_hello *hello)
 	struct client *client = client_new(bus, conn, hello->address);
 
 	if (client == NULL) {
-		struct port_down *d = mailbox_add(conn->port->down);
-
-		*d = (struct port_down){
-			.kind = PORT_CLOSE,
-			.code = 1011,
-			.conn = conn,
-		};
+		port_post(conn, PORT_CLOSE)->code = 1011;
 		port_hello_free(&hello);
 		return;
 	}
@@ -228,7 +221,6 @@ void
 client_gone(struct client *client, uint16_t code, const char *reason)
 {
 	struct port_conn *conn = client->conn;
-	struct port_down *d;
 
 	OBJ_CHECK(client, CLIENT_MAGIC);
 	LOG(AQB_INFO, "client disconnected", F("client", client->id),
@@ -238,9 +230,7 @@ client_gone(struct client *client, uint16_t code, const char *reason)
 	detach(client);
 	TAILQ_REMOVE(&client->bus->leaving, client, link);
 	conn->client = NULL;
-	d = mailbox_add(conn->port->down);
-	d->kind = PORT_FORGET;
-	d->conn = conn;
+	port_post(conn, PORT_FORGET);
 	client_free(&client);
 }
 

@@ -13,7 +13,6 @@
 #include "bus/text.h"
 #include "host/store.h"
 #include "host/telemetry.h"
-#include "loop/mailbox.h"
 #include "proto/msg.h"
 
 #define CATCHUP_MAGIC 0xf3086a5du
@@ -165,11 +164,7 @@ go_live(struct catchup *c)
 static void
 wait_for_room(struct catchup *c)
 {
-	struct client *client = c->member->client;
-	struct port_down *d = mailbox_add(client->conn->port->down);
-
-	d->kind = PORT_TELL;
-	d->conn = client->conn;
+	port_post(c->member->client->conn, PORT_TELL);
 	c->waiting = true;
 }
 

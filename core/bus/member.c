@@ -8,7 +8,6 @@
 #include "bus/presence.h"
 #include "host/telemetry.h"
 #include "loop/loop.h"
-#include "loop/mailbox.h"
 
 struct member *
 member_find(const struct client *client, const struct channel *ch)
@@ -69,29 +68,18 @@ member_free(struct member **memberp)
 	free(m);
 }
 
-static void
-post_lane(const struct member *m, enum port_down_kind kind)
-{
-	struct port_conn *conn = m->client->conn;
-	struct port_down *d = mailbox_add(conn->port->down);
-
-	d->kind = kind;
-	d->conn = conn;
-	d->lane = m->channel->lane;
-}
-
 void
 member_listen(struct member *m)
 {
 	OBJ_CHECK(m, MEMBER_MAGIC);
-	post_lane(m, PORT_JOIN);
+	port_post(m->client->conn, PORT_JOIN)->lane = m->channel->lane;
 }
 
 void
 member_unlisten(struct member *m)
 {
 	OBJ_CHECK(m, MEMBER_MAGIC);
-	post_lane(m, PORT_LEAVE);
+	port_post(m->client->conn, PORT_LEAVE)->lane = m->channel->lane;
 }
 
 void

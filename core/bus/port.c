@@ -7,6 +7,16 @@
 #include "loop/mailbox.h"
 #include "proto/msg.h"
 
+struct port_down *
+port_post(struct port_conn *conn, enum port_down_kind kind)
+{
+	struct port_down *d = mailbox_add(conn->port->down);
+
+	d->kind = kind;
+	d->conn = conn;
+	return d;
+}
+
 void
 port_init(struct port *port)
 {

@@ -103,6 +103,9 @@ struct port_down {
 
 #define PORT_LANE_ALL 0u
 
+/* Post to the worker of a connection; the caller fills in the rest. */
+struct port_down *port_post(struct port_conn *conn, enum port_down_kind kind);
+
 /* Make and unmake the boxes. */
 void port_init(struct port *port);
 void port_fini(struct port *port);

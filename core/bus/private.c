@@ -104,8 +104,6 @@ private_send(struct client *client, const struct envelope *env,
     struct aqb_msg **msgp)
 {
 	struct bus *bus = client->bus;
-	char made[BUS_ID_SIZE];
-	struct aqb_slice id = env->id;
 	struct sending s = { .bus = bus, .msg = *msgp };
 	struct sighting *seen;
 
@@ -113,17 +111,12 @@ private_send(struct client *client, const struct envelope *env,
 		msg_unref(msgp);
 		return;
 	}
-	if (id.len == 0) {
-		bus_make_id(bus, made);
-		id = (struct aqb_slice){ made, strlen(made) };
-	}
-	msg_seal(s.msg,
+	bus_seal(bus, s.msg,
 	    &(struct msg_fields){
-		.id = id,
-		.type = { "private", 7 },
-		.from = { client->id, strlen(client->id) },
+		.id = env->id,
+		.type = slice_of("private"),
+		.from = slice_of(client->id),
 		.to = { env->to.text, env->to.len },
-		.timestamp = bus->wall,
 	    });
 	msg_stamp(s.msg, NULL);
 	s.mark = ++bus->mark;

@@ -15,6 +15,7 @@
 #include "host/metric.h"
 #include "host/store.h"
 #include "host/telemetry.h"
+#include "loop/loop.h"
 #include "proto/msg.h"
 
 #define PUBLISH_MAGIC 0x27ce81b4u
@@ -84,6 +85,7 @@ count(struct channel *ch, struct aqb_msg *msg, const struct client *client)
 
 	ch->message_count++;
 	ch->last_activity = bus->wall;
+	ch->used = loop_now(bus->loop);
 	if (!telemetry_wanted() || bus->sampled++ % bus->conf.sample != 0) {
 		return;
 	}
@@ -279,22 +281,16 @@ append(struct publish *pub, struct aqb_msg *msg, struct aqb_slice id,
     const char *type, const char *from)
 {
 	struct channel *ch = pub->channel;
-	char made[BUS_ID_SIZE];
 	struct aqb_msg_view v;
 	int when;
 
-	if (id.len == 0) {
-		bus_make_id(ch->bus, made);
-		id = (struct aqb_slice){ made, strlen(made) };
-	}
-	msg_seal(msg,
+	bus_seal(ch->bus, msg,
 	    &(struct msg_fields){
 		.id = id,
-		.type = { type, strlen(type) },
-		.room = { ch->room->name, strlen(ch->room->name) },
-		.channel = { ch->name, strlen(ch->name) },
-		.from = { from, strlen(from) },
-		.timestamp = ch->bus->wall,
+		.type = slice_of(type),
+		.room = slice_of(ch->room->name),
+		.channel = slice_of(ch->name),
+		.from = slice_of(from),
 	    });
 	msg_view(msg, &v);
 	pub->msg = msg;

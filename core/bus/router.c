@@ -114,19 +114,12 @@ static void
 seal_unplaced(struct bus *bus, struct aqb_msg *msg, struct aqb_slice id,
     const char *type, const char *room, const char *from)
 {
-	char made[BUS_ID_SIZE];
-
-	if (id.len == 0) {
-		bus_make_id(bus, made);
-		id = (struct aqb_slice){ made, strlen(made) };
-	}
-	msg_seal(msg,
+	bus_seal(bus, msg,
 	    &(struct msg_fields){
 		.id = id,
-		.type = { type, strlen(type) },
-		.room = { room, strlen(room) },
-		.from = { from, strlen(from) },
-		.timestamp = bus->wall,
+		.type = slice_of(type),
+		.room = slice_of(room),
+		.from = slice_of(from),
 	    });
 	msg_stamp(msg, NULL);
 }
@@ -262,7 +255,7 @@ send_to_telemetry(struct client *client, struct port_up *up,
 
 		if (id.len == 0) {
 			bus_make_id(client->bus, made);
-			id = (struct aqb_slice){ made, strlen(made) };
+			id = slice_of(made);
 		}
 		publish_ack(client, up->env.id, id, &none);
 	}
