@@ -43,8 +43,8 @@ struct channel {
 	int64_t created_at;
 	int64_t last_activity;
 	uint64_t used; /* the same, monotonic ms */
-	TAILQ_HEAD(pending_list, publish)
-	pending; /* waiting for the storage, in order */
+	/* Waiting for the storage, in order. */
+	TAILQ_HEAD(pending_list, publish) pending;
 	struct timer idle;
 	TAILQ_ENTRY(channel) room_link;
 	TAILQ_ENTRY(channel) link;

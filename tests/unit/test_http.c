@@ -571,9 +571,13 @@ static const struct target {
 	{ "/", "/", NULL },
 	{ "/?", "/", "" },
 	{ "/a/b?c=d?e", "/a/b", "c=d?e" },
-	{ "?x", "", "x" },
+	{ "?x", "/", "x" },
 	{ "*", "*", NULL },
-	{ "http://bus/ws?a", "http://bus/ws", "a" },
+	{ "http://bus/ws?a", "/ws", "a" },
+	{ "HTTP://bus:1/ws", "/ws", NULL },
+	{ "http://bus", "/", NULL },
+	{ "http://bus?a", "/", "a" },
+	{ "http://", "http://", NULL },
 	{ "/\xc3\xbc", "/\xc3\xbc", NULL },
 };
 

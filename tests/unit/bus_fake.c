@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bus_fake_priv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../plugins/fake_clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/why.h"
+#include "bus/join.h"
+#include "bus/port.h"
+#include "host/health.h"
+#include "host/metric.h"
+#include "host/store.h"
+#include "loop/loop.h"
+#include "loop/mailbox.h"
+#include "proto/msg.h"
+
+#define PEERS 512
+#define TEXTS 4096 /* one peer's unheard */
+#define LANES 256  /* of one peer */
+#define TURNS 8    /* after which everything has had its consequences */
+#define STEP_MS 25
+
+struct bus_conf settings;
+struct bus *bus;
+
+/* A peer and what the worker knows of it. */
+struct wire {
+	struct peer peer;
+	bool is_asked; /* PORT_TELL waits */
+	char *text[TEXTS];
+	size_t from, to;
+	uint32_t lane[LANES];
+	size_t lanes;
+	uint64_t mark;
+};
+
+static struct loop *loop;
+struct desk *desk;
+static struct store *store;
+static struct port port;
+static struct wire *wires[PEERS];
+static size_t wire_count;
+static struct peer *caller;
+static aqb_ticket last_call;
+static struct joined last_join;
+
+/* ---- the worker ---- */
+
+static struct wire *
+wire_of(struct port_conn *conn)
+{
+	return (struct wire *)conn;
+}
+
+static void
+hand_over(struct wire *w, struct aqb_msg *msg)
+{
+	struct aqb_slice text = msg_json(msg);
+
+	ck_assert_uint_lt(w->to - w->from, TEXTS);
+	w->text[w->to++ % TEXTS] = strndup(text.data, text.len);
+}
+
+static bool
+is_in_lane(const struct wire *w, uint32_t lane)
+{
+	for (size_t i = 0; i < w->lanes; i++) {
+		if (w->lane[i] == lane) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+deliver(const struct port_down *d)
+{
+	for (size_t i = 0; i < wire_count; i++) {
+		struct wire *w = wires[i];
+
+		if (w->peer.is_closed || &w->peer.conn == d->conn ||
+		    !is_in_lane(w, d->lane) ||
+		    (d->mark != 0 && w->mark == d->mark)) {
+			continue;
+		}
+		w->mark = d->mark != 0 ? d->mark : w->mark;
+		hand_over(w, d->msg);
+	}
+}
+
+static void
+leave_lane(struct wire *w, uint32_t lane)
+{
+	for (size_t i = 0; i < w->lanes; i++) {
+		if (w->lane[i] == lane) {
+			w->lane[i] = w->lane[--w->lanes];
+			return;
+		}
+	}
+}
+
+static struct port_up *
+post(struct wire *w, enum port_up_kind kind)
+{
+	struct port_up *up = mailbox_add(port.up);
+
+	up->kind = kind;
+	up->conn = &w->peer.conn;
+	return up;
+}
+
+static void
+close_wire(struct wire *w, uint16_t code, const char *reason)
+{
+	if (w->peer.is_closed) {
+		return;
+	}
+	w->peer.is_closed = true;
+	w->peer.close_code = code;
+	snprintf(w->peer.close_reason, sizeof w->peer.close_reason, "%s",
+	    reason == NULL ? "" : reason);
+	post(w, PORT_CLOSED)->close_code = code;
+}
+
+static void
+forget_texts(struct wire *w)
+{
+	while (w->from < w->to) {
+		free(w->text[w->from++ % TEXTS]);
+	}
+}
+
+static void
+obey(struct port_down *d)
+{
+	struct wire *w = wire_of(d->conn);
+
+	switch (d->kind) {
+	case PORT_JOIN:
+		if (!w->peer.is_closed && !is_in_lane(w, d->lane)) {
+			ck_assert_uint_lt(w->lanes, LANES);
+			w->lane[w->lanes++] = d->lane;
+		}
+		break;
+	case PORT_LEAVE:
+		leave_lane(w, d->lane);
+		break;
+	case PORT_DELIVER:
+		deliver(d);
+		break;
+	case PORT_SEND:
+		if (!w->peer.is_closed) {
+			hand_over(w, d->msg);
+		}
+		break;
+	case PORT_CLOSE:
+		close_wire(w, d->code, d->reason);
+		break;
+	case PORT_FORGET:
+		w->peer.is_closed = true; /* freed at the end */
+		break;
+	case PORT_PAUSE:
+		w->peer.is_paused = true;
+		break;
+	case PORT_RESUME:
+		w->peer.is_paused = false;
+		break;
+	case PORT_TELL:
+		w->is_asked = true;
+		break;
+	}
+	msg_unref(&d->msg);
+	free(d->reason);
+}
+
+static bool
+worker_turn(void *arg)
+{
+	struct port_down *d;
+
+	(void)arg;
+	while ((d = mailbox_take(port.down)) != NULL) {
+		obey(d);
+	}
+	for (size_t i = 0; i < wire_count; i++) {
+		struct wire *w = wires[i];
+
+		if (w->is_asked && !w->peer.is_full && !w->peer.is_closed) {
+			w->is_asked = false;
+			post(w, PORT_READY);
+		}
+	}
+	return false;
+}
+
+void
+settle(void)
+{
+	for (int i = 0; i < TURNS || mailbox_count(port.up) > 0 ||
+	     desk_open(desk) > backend_waits();
+	     i++) {
+		ck_assert_int_lt(i, 1000);
+		loop_turn(loop, false);
+	}
+}
+
+/* ---- peers ---- */
+
+struct peer *
+come_with_token(const char *query, const char *token)
+{
+	struct wire *w = xnew(sizeof *w);
+	struct port_hello *hello = xnew(sizeof *hello);
+	const char *welcome, *at;
+
+	ck_assert_uint_lt(wire_count, PEERS);
+	wires[wire_count++] = w;
+	w->peer.conn.port = &port;
+	w->lane[w->lanes++] = PORT_LANE_ALL;
+	snprintf(hello->address, sizeof hello->address, "127.0.0.1:%zu",
+	    wire_count);
+	hello->query = xstrdup(query);
+	hello->token = token == NULL ? NULL : xstrdup(token);
+	post(w, PORT_OPENED)->hello = hello;
+	settle();
+	welcome = hears(&w->peer, "'type':'system'", "'event':'welcome'");
+	at = strstr(welcome, "\"client_id\":\"");
+	ck_assert_int_eq(sscanf(at, "\"client_id\":\"%63[^\"]", w->peer.id), 1);
+	at = strstr(welcome, "\"session\":\"");
+	ck_assert_int_eq(sscanf(at, "\"session\":\"%127[^\"]", w->peer.session),
+	    1);
+	return &w->peer;
+}
+
+struct peer *
+come(const char *query)
+{
+	return come_with_token(query, NULL);
+}
+
+void
+go(struct peer *peer)
+{
+	close_wire((struct wire *)peer, 1006, "lost");
+	settle();
+}
+
+void
+has_room(struct peer *peer)
+{
+	peer->is_full = false;
+	settle();
+}
+
+static void
+swap_quotes(char *text)
+{
+	for (; *text != '\0'; text++) {
+		*text = *text == '\'' ? '"' : *text;
+	}
+}
+
+void
+say(struct peer *peer, const char *fmt, ...)
+{
+	struct wire *w = (struct wire *)peer;
+	struct envelope env;
+	struct aqb_why why;
+	enum aqb_code code;
+	struct port_up *up;
+	char *text;
+	va_list ap;
+
+	va_start(ap, fmt);
+	ck_assert_int_ge(vasprintf(&text, fmt, ap), 0);
+	va_end(ap);
+	swap_quotes(text);
+	code = envelope_decode(text, strlen(text), &env, &why);
+	ck_assert_msg(code == AQB_CODE_OK, "%s: %s", text, why.text);
+	up = post(w, PORT_REQUEST);
+	up->bytes = (uint32_t)strlen(text);
+	up->msg = envelope_keep(&env);
+	up->env = env;
+	free(text);
+	settle();
+}
+
+const char *
+hears_all(struct peer *peer, ...)
+{
+	static char *text;
+	struct wire *w = (struct wire *)peer;
+	const char *part;
+	va_list ap;
+
+	ck_assert_msg(w->from < w->to, "it hears nothing");
+	free(text);
+	text = w->text[w->from++ % TEXTS];
+	va_start(ap, peer);
+	while ((part = va_arg(ap, const char *)) != NULL) {
+		char *want = xstrdup(part);
+
+		swap_quotes(want);
+		ck_assert_msg(strstr(text, want) != NULL, "no %s in %s", want,
+		    text);
+		free(want);
+	}
+	va_end(ap);
+	return text;
+}
+
+void
+hears_nothing(struct peer *peer)
+{
+	struct wire *w = (struct wire *)peer;
+
+	ck_assert_msg(w->from == w->to, "it hears %s",
+	    w->text[w->from % TEXTS]);
+}
+
+size_t
+heard(struct peer *peer)
+{
+	struct wire *w = (struct wire *)peer;
+
+	return w->to - w->from;
+}
+
+size_t
+skip(struct peer *peer)
+{
+	size_t n = heard(peer);
+
+	forget_texts((struct wire *)peer);
+	return n;
+}
+
+uint64_t
+number_in(const char *text, const char *key)
+{
+	char want[64];
+	const char *at;
+
+	snprintf(want, sizeof want, "\"%s\":", key);
+	at = strstr(text, want);
+	ck_assert_msg(at != NULL, "no %s in %s", key, text);
+	return strtoull(at + strlen(want), NULL, 10);
+}
+
+/* ---- calls ---- */
+
+static struct client *
+who_calls(void *arg, aqb_ticket call)
+{
+	(void)arg;
+	(void)call;
+	return caller == NULL ? NULL : caller->conn.client;
+}
+
+static void
+on_joined(void *arg, aqb_ticket call, enum aqb_code code,
+    const struct aqb_joined *joined, const struct aqb_why *why)
+{
+	struct peer *peer = arg;
+
+	if (call != last_call) {
+		return; /* an older one that ended with its client */
+	}
+	ck_assert(!last_join.is_answered);
+	last_join.is_answered = true;
+	last_join.code = code;
+	if (code == AQB_CODE_OK) {
+		last_join.result = *joined;
+		join_replied(peer->conn.client, call);
+	} else {
+		snprintf(last_join.message, sizeof last_join.message, "%s",
+		    why->text);
+	}
+}
+
+struct joined
+join_as(struct peer *peer, const struct aqb_join *how)
+{
+	caller = peer;
+	memset(&last_join, 0, sizeof last_join);
+	bus_api(bus)->join(NULL, ++last_call, how, on_joined, peer);
+	settle();
+	return last_join;
+}
+
+struct joined
+join(struct peer *peer, const char *room, const char *channel)
+{
+	struct aqb_join how = {
+		.size = sizeof how, .room = room, .channel = channel
+	};
+
+	return join_as(peer, &how);
+}
+
+struct joined
+late_join(void)
+{
+	return last_join;
+}
+
+enum aqb_code
+leave(struct peer *peer, const char *room, const char *channel)
+{
+	struct aqb_why why;
+	enum aqb_code code =
+	    bus_api(bus)->leave(NULL, peer->id, room, channel, &why);
+
+	settle();
+	return code;
+}
+
+enum aqb_code
+identify(struct peer *peer, const struct aqb_identity *who)
+{
+	struct aqb_client_info info = { .size = sizeof info };
+	struct aqb_why why;
+	enum aqb_code code;
+
+	caller = peer;
+	code = bus_api(bus)->identify(NULL, ++last_call, who, &info, &why);
+	if (code == AQB_CODE_OK) {
+		snprintf(peer->id, sizeof peer->id, "%s", info.client_id);
+	}
+	settle();
+	return code;
+}
+
+bool
+is_there(const char *room, const char *channel)
+{
+	struct aqb_channel_info info = { .size = sizeof info };
+
+	return bus_api(bus)->channel_get(NULL, room, channel, &info, NULL) ==
+	    AQB_CODE_OK;
+}
+
+struct aqb_channel_info
+channel_now(const char *room, const char *channel)
+{
+	struct aqb_channel_info info = { .size = sizeof info };
+
+	ck_assert_int_eq(bus_api(bus)->channel_get(NULL, room, channel, &info,
+			     NULL),
+	    AQB_CODE_OK);
+	return info;
+}
+
+/* ---- time ---- */
+
+void
+time_passes(uint64_t ms)
+{
+	while (ms > 0) {
+		uint64_t step = ms < STEP_MS ? ms : STEP_MS;
+
+		passed += (int64_t)step;
+		ms -= step;
+		loop_turn(loop, false);
+	}
+	settle();
+}
+
+void
+day_jumps(int64_t ms)
+{
+	day_jumped += ms;
+	settle();
+}
+
+/* ---- the whole ---- */
+
+static void
+drop_line(enum aqb_level level, const char *line)
+{
+	(void)level;
+	(void)line;
+}
+
+static void
+make(void)
+{
+	const struct bus_hooks hooks = { .caller = who_calls };
+	struct aqb_why why;
+
+	loop = loop_new();
+	desk = desk_new(loop);
+	store = store_new(desk, 5000);
+	store_bind(store, &backend_ops, NULL, "fake");
+	port_init(&port);
+	bus = bus_new(loop, store, &settings);
+	bus_set_hooks(bus, &hooks);
+	bus_add_port(bus, &port, NULL);
+	ck_assert(bus_bootstrap(bus, &why));
+	loop_at_turn_end(loop, bus_turn_end, bus);
+	loop_at_turn_end(loop, worker_turn, NULL);
+}
+
+static void
+unmake(void)
+{
+	bus_drop_all(bus);
+	backend_ends();
+	settle();
+	for (size_t i = 0; i < wire_count; i++) {
+		forget_texts(wires[i]);
+		free(wires[i]);
+	}
+	wire_count = 0;
+	bus_free(&bus);
+	store_free(&store);
+	desk_free(&desk);
+	port_fini(&port);
+	loop_free(&loop);
+	backend_loses_all();
+	metric_reset();
+	health_reset();
+	ck_assert_uint_eq(msg_alive(), 0);
+}
+
+void
+bus_setup(void)
+{
+	settings = (struct bus_conf){
+		.node = "test",
+		.version = "0",
+		.default_room = "general",
+		.bootstrap = "general:general,science:explore",
+		.admin_token = "open sesame",
+		.auto_create = true,
+		.max_channels = 1000,
+		.max_channels_per_client = 100,
+		.dedupe_size = 1000,
+		.max_message_size = 65536,
+		.history_size = 500,
+		.max_violations = 10,
+		.sample = 1,
+		.dedupe_window = 120000,
+		.presence_grace = 10000,
+		.presence_interval = 100,
+		.channel_idle = 60000,
+		.ping_interval = 25000,
+	};
+	backend = (struct backend){ .keeps = 500 };
+	hash_init();
+	log_tap(drop_line);
+	make();
+}
+
+void
+bus_remake(void)
+{
+	unmake();
+	make();
+}
+
+void
+bus_teardown(void)
+{
+	unmake();
+	log_tap(NULL);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef UNIT_BUS_FAKE_H
+#define UNIT_BUS_FAKE_H
+
+/*
+ * A bus without sockets, storage or time.  Peers say and hear texts; the
+ * worker behind the port, the storage and the clock do what the test says.
+ * Whatever is said has had all its consequences when the call returns, but
+ * for what waits for the storage or for time to pass.
+ */
+
+#include <check.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arqonbus/bus.h>
+
+#include "bus/bus.h"
+#include "bus/port.h"
+
+/* As the bus is made by bus_setup(); change it and call bus_remake(). */
+extern struct bus_conf settings;
+extern struct bus *bus;
+
+void bus_setup(void);
+void bus_remake(void);
+/* Also sees that nothing is left behind. */
+void bus_teardown(void);
+
+void time_passes(uint64_t ms);
+/* Only the time of day. */
+void day_jumps(int64_t ms);
+
+/* Somebody who is connected. */
+struct peer {
+	struct port_conn conn; /* first */
+	char id[64];
+	char session[128];
+	bool is_paused;
+	bool is_full; /* does not answer PORT_TELL until it has room */
+	bool is_closed;
+	uint16_t close_code;
+	char close_reason[124];
+};
+
+/* Connect, with this query; its welcome is heard. */
+struct peer *come(const char *query);
+struct peer *come_with_token(const char *query, const char *token);
+/* Its connection is lost. */
+void go(struct peer *peer);
+/* It reads again: PORT_READY, if the bus asked. */
+void has_room(struct peer *peer);
+
+/* Say one envelope.  `fmt` may use ' for ". */
+void say(struct peer *peer, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The next text that it hears holds all of these, again with ' for "; the
+ * text is good until the next call. */
+const char *hears_all(struct peer *peer, ...);
+#define hears(peer, ...) hears_all(peer, __VA_ARGS__, (const char *)NULL)
+void hears_nothing(struct peer *peer);
+/* How many wait to be heard; and forget them. */
+size_t heard(struct peer *peer);
+size_t skip(struct peer *peer);
+
+/* The number under a key, anywhere in a text. */
+uint64_t number_in(const char *text, const char *key);
+
+/* Join, and what came of it. */
+struct joined {
+	bool is_answered;
+	enum aqb_code code;
+	struct aqb_joined result;
+	char message[256];
+};
+struct joined join(struct peer *peer, const char *room, const char *channel);
+struct joined join_as(struct peer *peer, const struct aqb_join *how);
+/* The answer to the last join that had to wait. */
+struct joined late_join(void);
+enum aqb_code leave(struct peer *peer, const char *room, const char *channel);
+enum aqb_code identify(struct peer *peer, const struct aqb_identity *who);
+
+/* How the storage behaves. */
+enum backend_mode {
+	BACKEND_NOW,   /* stores, and says so in the call */
+	BACKEND_LATER, /* says nothing until backend_answers() */
+	BACKEND_EARLY, /* gives the position at once, and answers later */
+	BACKEND_REFUSES,
+};
+extern struct backend {
+	enum backend_mode mode;
+	enum aqb_err error;     /* of BACKEND_REFUSES, and of broken reads */
+	bool tail_fails;        /* tail is refused with `error` */
+	bool reads_fail;        /* history is */
+	bool reads_wait;        /* until backend_reads() */
+	size_t keeps;           /* messages a stream */
+	size_t page;            /* at most so many in one answer; 0: no limit */
+	uint64_t bytes;         /* what usage says */
+	size_t appends, forgot; /* how often it was asked */
+} backend;
+
+/* The nth message that waits, counted from 0, is stored, or is not. */
+void backend_answers(size_t nth, enum aqb_err err);
+/* Answer the reads that wait. */
+void backend_reads(void);
+/* A new epoch for every stream, nothing kept. */
+void backend_loses_all(void);
+
+/* Is there such a channel? */
+bool is_there(const char *room, const char *channel);
+struct aqb_channel_info channel_now(const char *room, const char *channel);
+
+#endif

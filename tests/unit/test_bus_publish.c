@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* From a publish to its ack, however the storage behaves:
+ * arqonbus-protocol(7), "ACKS, DUPLICATES, RECOVERY". */
+
+#include "bus_fake.h"
+
+#define PUBLISH "{'type':'event','channel':'c:d','id':'%s','ack':true}"
+
+static struct peer *ada, *bob;
+
+static void
+setup(void)
+{
+	bus_setup();
+	ada = come("");
+	bob = come("");
+	join(bob, "c", "d");
+}
+
+START_TEST(an_ack_says_where_it_is_and_how_safe)
+{
+	const char *ack;
+
+	say(ada, PUBLISH, "m1");
+	ack = hears(ada, "'type':'ack'", "'request_id':'m1'", "'id':'m1'",
+	    "'epoch':'e", "'stored':'memory'");
+	ck_assert_uint_eq(number_in(ack, "seq"), 1);
+}
+END_TEST
+
+START_TEST(an_id_of_ours_is_told_in_the_ack)
+{
+	say(ada, "{'type':'event','channel':'c:d','ack':true}");
+	hears(ada, "'request_id':null", "'id':'arq_");
+}
+END_TEST
+
+START_TEST(nothing_is_delivered_before_it_is_stored)
+{
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	hears_nothing(ada);
+	hears_nothing(bob);
+	backend_answers(0, AQB_OK);
+	hears(bob, "'id':'m1'", "'seq':1");
+	hears(ada, "'type':'ack'", "'stored':'redis'");
+}
+END_TEST
+
+START_TEST(what_is_early_is_delivered_before_its_ack)
+{
+	backend.mode = BACKEND_EARLY;
+	say(ada, PUBLISH, "m1");
+	hears(bob, "'id':'m1'", "'seq':1");
+	hears_nothing(ada);
+	backend_answers(0, AQB_OK);
+	hears(ada, "'type':'ack'");
+	hears_nothing(bob);
+}
+END_TEST
+
+START_TEST(answers_in_any_order_are_delivered_in_theirs)
+{
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	say(ada, PUBLISH, "m2");
+	say(ada, PUBLISH, "m3");
+	backend_answers(1, AQB_OK);
+	backend_answers(1, AQB_OK);
+	hears_nothing(bob);
+	backend_answers(0, AQB_OK);
+	hears(bob, "'id':'m1'");
+	hears(bob, "'id':'m2'");
+	hears(bob, "'id':'m3'");
+	hears(ada, "'id':'m1'");
+	hears(ada, "'id':'m2'");
+	hears(ada, "'id':'m3'");
+}
+END_TEST
+
+START_TEST(a_refused_one_holds_up_nobody)
+{
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	say(ada, PUBLISH, "m2");
+	backend_answers(1, AQB_OK);
+	backend_answers(0, AQB_EUNAVAIL);
+	hears(bob, "'id':'m2'");
+	hears_nothing(bob);
+	hears(ada, "'type':'error'", "'request_id':'m1'", "'stored':false");
+	hears(ada, "'type':'ack'", "'id':'m2'");
+}
+END_TEST
+
+START_TEST(every_refusal_says_whether_it_may_be_stored)
+{
+	static const struct {
+		enum aqb_err err;
+		const char *says;
+	} table[] = {
+		{ AQB_EUNAVAIL, "'stored':false" },
+		{ AQB_EFULL, "'stored':false" },
+		{ AQB_EUNCERTAIN, "'stored':'unknown'" },
+		{ AQB_ENOMEM, "'code':'INTERNAL'" },
+	};
+
+	backend.mode = BACKEND_REFUSES;
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		backend.error = table[i].err;
+		say(ada, "{'type':'event','channel':'c:d','id':'m%zu'}", i);
+		hears(ada, "'type':'error'", table[i].says);
+	}
+	hears_nothing(bob);
+}
+END_TEST
+
+START_TEST(no_answer_in_time_is_unknown)
+{
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	time_passes(6000);
+	hears(ada, "STORAGE_UNAVAILABLE", "'stored':'unknown'");
+	hears_nothing(bob);
+}
+END_TEST
+
+START_TEST(a_repeated_id_is_delivered_once_and_acked_alike)
+{
+	const char *ack;
+
+	say(ada, PUBLISH, "m1");
+	say(ada, PUBLISH, "m2");
+	say(ada, PUBLISH, "m1");
+	ck_assert_uint_eq(skip(bob), 2);
+	hears(ada, "'id':'m1'");
+	hears(ada, "'id':'m2'");
+	ack = hears(ada, "'type':'ack'", "'id':'m1'");
+	ck_assert_uint_eq(number_in(ack, "seq"), 1);
+	ck_assert_uint_eq(backend.appends, 2);
+}
+END_TEST
+
+START_TEST(ids_are_of_one_client_and_channel)
+{
+	say(ada, PUBLISH, "m1");
+	say(bob, PUBLISH, "m1");
+	say(ada, "{'type':'event','channel':'c:e','id':'m1'}");
+	ck_assert_uint_eq(backend.appends, 3);
+}
+END_TEST
+
+START_TEST(a_repeat_while_the_first_is_pending_gets_its_outcome)
+{
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	say(ada, PUBLISH, "m1");
+	ck_assert_uint_eq(backend.appends, 1);
+	hears_nothing(ada);
+	backend_answers(0, AQB_OK);
+	hears(ada, "'type':'ack'", "'seq':1");
+	hears(ada, "'type':'ack'", "'seq':1");
+	hears_nothing(ada);
+	ck_assert_uint_eq(skip(bob), 1);
+}
+END_TEST
+
+START_TEST(a_refused_id_may_be_used_again)
+{
+	backend.mode = BACKEND_REFUSES;
+	backend.error = AQB_EUNAVAIL;
+	say(ada, PUBLISH, "m1");
+	hears(ada, "'stored':false");
+	backend.mode = BACKEND_NOW;
+	say(ada, PUBLISH, "m1");
+	hears(ada, "'type':'ack'", "'seq':1");
+	ck_assert_uint_eq(skip(bob), 1);
+}
+END_TEST
+
+START_TEST(an_id_is_forgotten_after_the_window)
+{
+	settings.dedupe_window = 2000;
+	bus_remake();
+	ada = come("");
+	say(ada, PUBLISH, "m1");
+	time_passes(1500);
+	say(ada, PUBLISH, "m1");
+	ck_assert_uint_eq(backend.appends, 1);
+	time_passes(1000);
+	say(ada, PUBLISH, "m1");
+	ck_assert_uint_eq(backend.appends, 2);
+}
+END_TEST
+
+START_TEST(the_oldest_id_is_forgotten_when_there_are_too_many)
+{
+	settings.dedupe_size = 4;
+	bus_remake();
+	ada = come("");
+	for (int i = 0; i < 5; i++) {
+		say(ada, "{'type':'event','channel':'c:d','id':'m%d'}", i);
+	}
+	say(ada, "{'type':'event','channel':'c:d','id':'m4'}");
+	ck_assert_uint_eq(backend.appends, 5);
+	say(ada, "{'type':'event','channel':'c:d','id':'m0'}");
+	ck_assert_uint_eq(backend.appends, 6);
+}
+END_TEST
+
+START_TEST(a_repeated_private_message_is_sent_once)
+{
+	for (int i = 0; i < 2; i++) {
+		say(ada, "{'type':'private','to':'%s','id':'p','ack':true}",
+		    bob->id);
+		hears(ada, "'type':'ack'", "'delivered':1");
+	}
+	ck_assert_uint_eq(skip(bob), 1);
+}
+END_TEST
+
+START_TEST(a_sender_that_goes_meanwhile_leaves_its_message)
+{
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	go(ada);
+	backend_answers(0, AQB_OK);
+	hears(bob, "'id':'m1'");
+}
+END_TEST
+
+START_TEST(a_channel_that_goes_meanwhile_drops_it)
+{
+	struct aqb_why why;
+
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	ck_assert_int_eq(bus_api(bus)->channel_delete(NULL, bob->id, "c", "d",
+			     true, &why),
+	    AQB_CODE_OK);
+	time_passes(1);
+	hears(bob, "'event':'channel_deleted'");
+	backend_answers(0, AQB_OK);
+	hears(ada, "'type':'ack'");
+	hears_nothing(bob);
+	ck_assert(!is_there("c", "d"));
+}
+END_TEST
+
+START_TEST(s8_memory_pauses_publishers_then_refuses_then_lets_them_go_on)
+{
+	settings.memory_limit = 1000;
+	bus_remake();
+	ada = come("");
+	bob = come("");
+	backend.bytes = 950;
+	say(ada, "{'type':'ping'}"); /* a turn, in which it is noticed */
+	skip(ada);
+	say(ada, PUBLISH, "m1");
+	hears(ada, "'type':'ack'");
+	ck_assert(ada->is_paused);
+	ck_assert(!bob->is_paused);
+	backend.bytes = 1000;
+	say(bob, "{'type':'ping'}");
+	skip(bob);
+	say(bob, PUBLISH, "m2");
+	hears(bob, "'type':'error'", "OVERLOADED", "'retry_after_ms':1000");
+	backend.bytes = 850; /* not yet */
+	say(bob, "{'type':'ping'}");
+	ck_assert(ada->is_paused);
+	backend.bytes = 700;
+	say(bob, "{'type':'ping'}");
+	ck_assert(!ada->is_paused);
+	ck_assert(!bob->is_paused);
+}
+END_TEST
+
+START_TEST(who_is_paused_may_still_go)
+{
+	settings.memory_limit = 1000;
+	bus_remake();
+	ada = come("");
+	backend.bytes = 950;
+	say(ada, "{'type':'ping'}");
+	say(ada, PUBLISH, "m1");
+	ck_assert(ada->is_paused);
+	go(ada);
+	backend.bytes = 0;
+	ck_assert_ptr_nonnull(come(""));
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("bus-publish");
+	TCase *t = tcase_create("publish");
+	SRunner *runner = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, bus_teardown);
+	tcase_add_test(t, an_ack_says_where_it_is_and_how_safe);
+	tcase_add_test(t, an_id_of_ours_is_told_in_the_ack);
+	tcase_add_test(t, nothing_is_delivered_before_it_is_stored);
+	tcase_add_test(t, what_is_early_is_delivered_before_its_ack);
+	tcase_add_test(t, answers_in_any_order_are_delivered_in_theirs);
+	tcase_add_test(t, a_refused_one_holds_up_nobody);
+	tcase_add_test(t, every_refusal_says_whether_it_may_be_stored);
+	tcase_add_test(t, no_answer_in_time_is_unknown);
+	tcase_add_test(t, a_repeated_id_is_delivered_once_and_acked_alike);
+	tcase_add_test(t, ids_are_of_one_client_and_channel);
+	tcase_add_test(t, a_repeat_while_the_first_is_pending_gets_its_outcome);
+	tcase_add_test(t, a_refused_id_may_be_used_again);
+	tcase_add_test(t, an_id_is_forgotten_after_the_window);
+	tcase_add_test(t, the_oldest_id_is_forgotten_when_there_are_too_many);
+	tcase_add_test(t, a_repeated_private_message_is_sent_once);
+	tcase_add_test(t, a_sender_that_goes_meanwhile_leaves_its_message);
+	tcase_add_test(t, a_channel_that_goes_meanwhile_drops_it);
+	tcase_add_test(t,
+	    s8_memory_pauses_publishers_then_refuses_then_lets_them_go_on);
+	tcase_add_test(t, who_is_paused_may_still_go);
+	suite_add_tcase(s, t);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
