@@ -21,7 +21,6 @@
 #include "net/read.h"
 #include "net/worker.h"
 
-#define CONTROLS_BURST 40
 #define REASON_MAX 123 /* what a close frame has room for */
 
 static void on_timer(void *arg);
@@ -127,20 +126,24 @@ wait_writable(struct conn *conn)
 	}
 }
 
+/* A frame of our own, behind whatever waits, whatever the budget. */
+static bool
+queue(struct conn *conn, const void *frame, size_t len)
+{
+	struct worker *w = conn->worker;
+	struct piece piece = run_add(&w->solo, &w->pool, frame, len);
+
+	return piece.chunk != NULL && outq_push(&conn->out, piece);
+}
+
 static void
 push_pong(struct conn *conn)
 {
 	uint8_t frame[2 + 125];
-	size_t head;
-	struct piece piece;
+	size_t head = ws_head(frame, WS_PONG, conn->pong_len);
 
-	head = ws_head(frame, WS_PONG, conn->pong_len);
 	memcpy(frame + head, conn->pong, conn->pong_len);
-	piece = run_add(&conn->worker->solo, &conn->worker->pool, frame,
-	    head + conn->pong_len);
-	if (piece.chunk != NULL) {
-		outq_push(&conn->out, piece);
-	}
+	queue(conn, frame, head + conn->pong_len);
 	free(conn->pong);
 	conn->pong = NULL;
 }
@@ -204,8 +207,8 @@ conn_flush(struct conn *conn)
 	wait_writable(conn);
 }
 
-static void
-make_dirty(struct conn *conn)
+void
+conn_make_dirty(struct conn *conn)
 {
 	if (!conn->dirty) {
 		conn->dirty = true;
@@ -229,7 +232,7 @@ conn_push(struct conn *conn, struct piece piece, uint64_t limit)
 		if (conn->out.bytes == piece.len) {
 			conn->progress = 0; /* it begins to wait now */
 		}
-		make_dirty(conn);
+		conn_make_dirty(conn);
 	}
 }
 
@@ -237,25 +240,20 @@ conn_push(struct conn *conn, struct piece piece, uint64_t limit)
 static void
 begin_close(struct conn *conn, uint16_t code, const char *reason)
 {
-	struct worker *w = conn->worker;
 	uint8_t frame[2 + 2 + REASON_MAX];
 	size_t len = strnlen(reason, REASON_MAX);
-	struct piece piece;
 	size_t head;
 
-	lane_leave_all(w, conn);
+	lane_leave_all(conn->worker, conn);
 	head = ws_head(frame, WS_CLOSE, 2 + len);
 	frame[head] = (uint8_t)(code >> 8);
 	frame[head + 1] = (uint8_t)code;
 	memcpy(frame + head + 2, reason, len);
-	piece = run_add(&w->solo, &w->pool, frame, head + 2 + len);
-	if (piece.chunk != NULL) {
-		outq_push(&conn->out, piece);
-	}
+	queue(conn, frame, head + 2 + len);
 	conn->state = CONN_CLOSING;
-	conn->since = loop_now(w->loop);
+	conn->since = loop_now(conn->worker->loop);
 	conn->close_code = code;
-	make_dirty(conn);
+	conn_make_dirty(conn);
 	conn_arm(conn);
 	conn_read_on(conn);
 }
@@ -356,13 +354,11 @@ static void
 send_ping(struct conn *conn)
 {
 	static const uint8_t frame[2] = { 0x80 | WS_PING, 0 };
-	struct worker *w = conn->worker;
-	struct piece piece = run_add(&w->solo, &w->pool, frame, sizeof frame);
 
-	conn->pinged = loop_now(w->loop);
+	conn->pinged = loop_now(conn->worker->loop);
 	NET_COUNT(pings_sent, 1);
-	if (piece.chunk != NULL && outq_push(&conn->out, piece)) {
-		make_dirty(conn);
+	if (queue(conn, frame, sizeof frame)) {
+		conn_make_dirty(conn);
 	}
 }
 

@@ -21,6 +21,10 @@
 
 #define CONN_MAGIC 0x3fd2a86eu
 
+/* Control frames that a peer may send. */
+#define CONTROLS_PER_SECOND 20
+#define CONTROLS_BURST 40
+
 enum conn_state {
 	CONN_HTTP,    /* a request's head is awaited */
 	CONN_OPEN,    /* frames go both ways */
@@ -88,6 +92,9 @@ void conn_refuse(struct conn *conn, int status, const char *reason);
 
 /* Queue a piece, and flush at the turn's end.  `limit`: how much may wait. */
 void conn_push(struct conn *conn, struct piece piece, uint64_t limit);
+
+/* Have it flushed at the turn's end. */
+void conn_make_dirty(struct conn *conn);
 
 /* Write what waits, as far as the socket takes it. */
 void conn_flush(struct conn *conn);

@@ -18,9 +18,6 @@
 #include "proto/envelope.h"
 #include "proto/msg.h"
 
-#define CONTROLS_PER_SECOND 20
-#define CONTROLS_BURST 40
-
 /*
  * Bytes go from the socket into the worker's one buffer and are used there.
  * What is left over goes to the connection's inbox: the beginning of a frame
@@ -150,10 +147,7 @@ take_ping(struct conn *conn, const struct ws_item *item)
 	}
 	memcpy(conn->pong, item->data, item->len);
 	conn->pong_len = (uint8_t)item->len;
-	if (!conn->dirty) {
-		conn->dirty = true;
-		worker_add(&conn->worker->dirty, conn);
-	}
+	conn_make_dirty(conn);
 }
 
 static void
@@ -181,8 +175,8 @@ fail_frame(struct conn *conn, const struct ws_item *item)
 
 	if (item->code == 1009 && item->need > 0) {
 		snprintf(reason, sizeof reason,
-		    "%s: %zu bytes more are over the limit of %u", item->reason,
-		    item->need, conn->reader.max_message);
+		    "%s: %zu bytes, the limit is %u", item->reason,
+		    conn->reader.size + item->need, conn->reader.max_message);
 		conn_fail(conn, item->code, reason);
 		return;
 	}

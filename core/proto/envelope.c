@@ -99,7 +99,9 @@ take_id(struct decoding *d, const struct json_value *value)
 		return wrong(d, "id", "must be a string");
 	}
 	if (!json_decode(value, text, sizeof text, &len) || len == 0) {
-		return wrong(d, "id", "must be 1 to 128 bytes of text");
+		return reject(d->why, AQB_CODE_INVALID_ENVELOPE, "id",
+		    "id: must be 1 to %d bytes of text, not %zu",
+		    AQB_MSG_ID_MAX, value->len - 2);
 	}
 	for (size_t i = 0; i < len; i++) {
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {

@@ -159,7 +159,7 @@ async def test_j11_a_message_of_exactly_the_limit_passes_and_one_byte_more_close
     got = await bob.expect(type="event")
     assert len(got["payload"]) == 65536 - len(head) - 2
     await ada.send(head + "x" * (65536 - len(head) - 1) + '"}')
-    await ada.closed(1009, "65536")
+    await ada.closed(1009, "65537 bytes, the limit is 65536")
     await bob.expect_nothing()
     await bob.close()
     await carl.close()

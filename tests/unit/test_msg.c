@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Messages: built once, sealed, stamped, shared. */
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "proto/msg.h"
+
+static const struct aqb_position here = { .seq = 42, .epoch = "ep" };
+
+static struct aqb_slice
+slice(const char *text)
+{
+	return (struct aqb_slice){ text, strlen(text) };
+}
+
+static struct aqb_msg *
+draft(const char *payload, const char *metadata)
+{
+	struct msg_draft d = { .payload = slice(payload),
+		.metadata = slice(metadata),
+		.reserve = 300 };
+	struct aqb_msg *msg = msg_new(&d);
+
+	ck_assert_ptr_nonnull(msg);
+	return msg;
+}
+
+static void
+seal(struct aqb_msg *msg)
+{
+	msg_seal(msg,
+	    &(struct msg_fields){
+		.id = slice("i1"),
+		.type = slice("event"),
+		.room = slice("r"),
+		.channel = slice("c"),
+		.from = slice("f"),
+		.timestamp = 0,
+	    });
+}
+
+static void
+assert_json(const struct aqb_msg *msg, const char *want)
+{
+	struct aqb_slice json = msg_json(msg);
+
+	ck_assert_msg(json.len == strlen(want) &&
+		memcmp(json.data, want, json.len) == 0,
+	    "%.*s", (int)json.len, json.data);
+}
+
+static void
+teardown(void)
+{
+	ck_assert_uint_eq(msg_alive(), 0);
+}
+
+START_TEST(a_stamped_message_is_one_envelope)
+{
+	struct aqb_msg *msg = draft("[1, 2]", "{\"m\":0}");
+
+	seal(msg);
+	ck_assert(!msg_is_stamped(msg));
+	msg_stamp(msg, &here);
+	ck_assert(msg_is_stamped(msg));
+	assert_json(msg,
+	    "{\"version\":\"1.0\",\"seq\":42,\"epoch\":\"ep\",\"id\":\"i1\","
+	    "\"type\":\"event\",\"room\":\"r\",\"channel\":\"c\","
+	    "\"from\":\"f\",\"timestamp\":\"1970-01-01T00:00:00.000Z\","
+	    "\"payload\":[1, 2],\"metadata\":{\"m\":0}}");
+	msg_unref(&msg);
+	ck_assert_ptr_null(msg);
+}
+END_TEST
+
+START_TEST(what_has_no_place_has_no_position)
+{
+	struct aqb_msg *msg = draft("", "");
+
+	msg_seal(msg,
+	    &(struct msg_fields){
+		.id = slice("i"),
+		.type = slice("private"),
+		.from = slice("f"),
+		.to = slice("[\"a\"]"),
+	    });
+	msg_stamp(msg, NULL);
+	assert_json(msg,
+	    "{\"version\":\"1.0\",\"id\":\"i\",\"type\":\"private\","
+	    "\"from\":\"f\",\"timestamp\":\"1970-01-01T00:00:00.000Z\","
+	    "\"to\":[\"a\"],\"payload\":{}}");
+	msg_unref(&msg);
+}
+END_TEST
+
+START_TEST(the_frame_has_the_shortest_head)
+{
+	static const size_t lens[] = { 1, 40000, 70000 };
+
+	for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+		char *text = xnew(lens[i] + 1);
+		struct aqb_msg *msg;
+		struct aqb_slice frame, json;
+		const uint8_t *f;
+
+		memset(text, '7', lens[i]);
+		msg = draft(text, "");
+		seal(msg);
+		msg_stamp(msg, &here);
+		frame = msg_frame(msg);
+		json = msg_json(msg);
+		f = (const uint8_t *)frame.data;
+		ck_assert_uint_eq(f[0], 0x81);
+		ck_assert_ptr_eq(json.data + json.len, frame.data + frame.len);
+		if (json.len < 65536) {
+			ck_assert_uint_eq(f[1], 126);
+			ck_assert_uint_eq((size_t)f[2] << 8 | f[3], json.len);
+		} else {
+			ck_assert_uint_eq(f[1], 127);
+			ck_assert_uint_eq((size_t)f[7] << 16 |
+				(size_t)f[8] << 8 | f[9],
+			    json.len);
+		}
+		msg_unref(&msg);
+		free(text);
+	}
+}
+END_TEST
+
+START_TEST(a_view_shows_every_part)
+{
+	struct aqb_msg *msg = draft("{\"a\":1}", "{}");
+	struct aqb_msg_view v;
+
+	seal(msg);
+	msg_view(msg, &v);
+	ck_assert_uint_eq(v.seq, 0);
+	msg_stamp(msg, &here);
+	msg_view(msg, &v);
+	ck_assert_uint_eq(v.seq, 42);
+	ck_assert_mem_eq(v.id.data, "i1", v.id.len);
+	ck_assert_mem_eq(v.type.data, "event", v.type.len);
+	ck_assert_mem_eq(v.room.data, "r", v.room.len);
+	ck_assert_mem_eq(v.channel.data, "c", v.channel.len);
+	ck_assert_mem_eq(v.from.data, "f", v.from.len);
+	ck_assert_mem_eq(v.payload.data, "{\"a\":1}", 7);
+	ck_assert_uint_eq(v.payload.len, 7);
+	ck_assert_uint_eq(v.metadata.len, 2);
+	ck_assert_uint_gt(v.bytes, 100);
+	msg_unref(&msg);
+}
+END_TEST
+
+START_TEST(the_widest_fields_fit)
+{
+	char id[129], name[65], from[64];
+	const struct aqb_position far = { .seq = UINT64_MAX,
+		.epoch = "123456789012345678901234567890123456789" };
+	struct msg_draft d = { .payload = slice("1") };
+	struct aqb_msg *msg;
+
+	memset(id, 'i', 128);
+	memset(name, 'n', 64);
+	memset(from, 'f', 63);
+	id[128] = name[64] = from[63] = '\0';
+	d.reserve = 128 + 64 + 64 + 63;
+	msg = msg_new(&d);
+	msg_seal(msg,
+	    &(struct msg_fields){
+		.id = slice(id),
+		.type = slice("telemetry"),
+		.room = slice(name),
+		.channel = slice(name),
+		.from = slice(from),
+		.timestamp = 253402300799999,
+	    });
+	msg_stamp(msg, &far);
+	ck_assert_ptr_nonnull(memmem(msg_json(msg).data, msg_json(msg).len,
+	    "18446744073709551615", 20));
+	msg_unref(&msg);
+}
+END_TEST
+
+START_TEST(the_last_reference_frees_it)
+{
+	struct aqb_msg *msg = msg_text("x", 1), *other = msg_ref(msg);
+
+	ck_assert_ptr_eq(other, msg);
+	msg_unref(&msg);
+	ck_assert_uint_eq(msg_alive(), 1);
+	assert_json(other, "x");
+	msg_unref(&other);
+	ck_assert_uint_eq(msg_alive(), 0);
+	msg_unref(&other); /* NULL is fine */
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("msg");
+	TCase *t = tcase_create("msg");
+	SRunner *runner = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, NULL, teardown);
+	tcase_add_test(t, a_stamped_message_is_one_envelope);
+	tcase_add_test(t, what_has_no_place_has_no_position);
+	tcase_add_test(t, the_frame_has_the_shortest_head);
+	tcase_add_test(t, a_view_shows_every_part);
+	tcase_add_test(t, the_widest_fields_fit);
+	tcase_add_test(t, the_last_reference_frees_it);
+	suite_add_tcase(s, t);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
