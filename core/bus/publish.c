@@ -139,39 +139,27 @@ publish_free(struct publish **pubp)
 	if (pub->channel != NULL) {
 		TAILQ_REMOVE(&pub->channel->pending, pub, link);
 	}
-	while (!LIST_EMPTY(&pub->repeats)) {
-		struct repeat *r = LIST_FIRST(&pub->repeats);
-
-		LIST_REMOVE(r, link);
-		free(r);
-	}
 	msg_unref(&pub->msg);
 	pub->magic = 0;
 	free(pub);
 }
 
-/* Tell the sender, and whoever repeated it meanwhile. */
+/* Tell the sender, once for each time that it said it. */
 static void
-tell(struct publish *pub, const struct sighting *outcome)
+tell(const struct publish *pub, const struct sighting *outcome)
 {
 	struct aqb_slice request_id = pub->id;
-	int asked = pub->ack ? 1 : 0;
-	struct repeat *r;
 
 	if (pub->client == NULL) {
 		return;
 	}
-	LIST_FOREACH (r, &pub->repeats, link) {
-		asked += r->ack ? 1 : 0;
-	}
 	if (pub->id_is_ours) {
 		request_id.len = 0;
 	}
-	if (pub->err != AQB_OK) {
+	for (uint32_t i = 0; pub->err != AQB_OK && i < pub->said; i++) {
 		tell_refusal(pub->client, request_id, pub->err);
-		return;
 	}
-	while (asked-- > 0) {
+	for (uint32_t i = 0; pub->err == AQB_OK && i < pub->acks; i++) {
 		publish_ack(pub->client, request_id, pub->id, outcome);
 	}
 }
@@ -233,7 +221,7 @@ publish_new(struct client *client, struct channel *ch)
 	pub->bus = ch->bus;
 	pub->client = client;
 	pub->channel = ch;
-	LIST_INIT(&pub->repeats);
+	pub->said = 1;
 	if (client != NULL) {
 		LIST_INSERT_HEAD(&client->publishes, pub, client_link);
 	}
@@ -241,12 +229,24 @@ publish_new(struct client *client, struct channel *ch)
 	return pub;
 }
 
+/* The same again while the first is not decided.  Whoever lost its connection
+ * meanwhile and came back with its session is the sender again. */
+static void
+repeat(struct publish *pub, struct client *client, bool ack)
+{
+	if (pub->client == NULL) {
+		pub->client = client;
+		LIST_INSERT_HEAD(&client->publishes, pub, client_link);
+	}
+	pub->said++;
+	pub->acks += ack ? 1 : 0;
+}
+
 bool
 publish_is_repeated(struct client *client, const char *stream,
     const struct envelope *env, struct sighting **newp)
 {
 	struct sighting *seen;
-	struct repeat *r;
 
 	*newp = NULL;
 	if (env->id.len == 0) {
@@ -258,19 +258,12 @@ publish_is_repeated(struct client *client, const char *stream,
 		return false;
 	}
 	metric_add(METRIC_DUPLICATES_TOTAL, 1);
-	if (seen->pending == NULL) {
-		if (env->ack && env->type != ENVELOPE_PRIVATE) {
-			publish_ack(client, env->id, env->id, seen);
-		} else if (env->ack) {
-			private_ack(client, env->id, env->id, seen->delivered,
-			    NULL);
-		}
-		return true;
-	}
-	r = try_new(sizeof *r);
-	if (r != NULL) {
-		r->ack = env->ack;
-		LIST_INSERT_HEAD(&seen->pending->repeats, r, link);
+	if (seen->pending != NULL) {
+		repeat(seen->pending, client, env->ack);
+	} else if (env->ack && env->type == ENVELOPE_PRIVATE) {
+		private_ack(client, env->id, env->id, seen->delivered, NULL);
+	} else if (env->ack) {
+		publish_ack(client, env->id, env->id, seen);
 	}
 	return true;
 }
@@ -335,7 +328,7 @@ publish(struct client *client, struct channel *ch, const struct envelope *env,
 		return;
 	}
 	pub->seen = seen;
-	pub->ack = env->ack;
+	pub->acks = env->ack ? 1 : 0;
 	pub->received_us = received_us;
 	pub->id_is_ours = env->id.len == 0;
 	append(pub, *msgp, env->id, envelope_type_name(env->type), client->id);
@@ -364,6 +357,8 @@ router_client_gone(struct client *client)
 	while ((pub = LIST_FIRST(&client->publishes)) != NULL) {
 		LIST_REMOVE(pub, client_link);
 		pub->client = NULL;
+		pub->said = 0;
+		pub->acks = 0;
 	}
 }
 

@@ -4,29 +4,24 @@
 
 #include "bus/publish.h"
 
-/* The same publish again while the first is not decided. */
-struct repeat {
-	bool ack;
-	LIST_ENTRY(repeat) link;
-};
-
 struct publish {
 	uint32_t magic;
-	bool ack;
 	bool id_is_ours; /* the client sent none */
 	bool is_early;   /* delivered before it was stored */
 	bool decided;
 	enum aqb_err err;
 	enum aqb_stored stored;
 	struct bus *bus;
-	struct client *client;   /* NULL once gone */
+	struct client *client;   /* NULL once gone, unless it came back */
 	struct channel *channel; /* NULL once gone */
 	struct aqb_msg *msg;
 	struct aqb_slice id;   /* in the message */
 	struct sighting *seen; /* or NULL */
 	struct aqb_position pos;
 	uint64_t received_us;
-	LIST_HEAD(repeat_list, repeat) repeats;
+	/* How often the client said it, repeats and all, and with "ack". */
+	uint32_t said;
+	uint32_t acks;
 	LIST_ENTRY(publish) client_link;
 	TAILQ_ENTRY(publish) link;
 };

@@ -3,6 +3,8 @@
 /* From a publish to its ack, however the storage behaves:
  * arqonbus-protocol(7), "ACKS, DUPLICATES, RECOVERY". */
 
+#include <stdio.h>
+
 #include "bus_fake.h"
 
 #define PUBLISH "{'type':'event','channel':'c:d','id':'%s','ack':true}"
@@ -165,6 +167,37 @@ START_TEST(a_repeat_while_the_first_is_pending_gets_its_outcome)
 }
 END_TEST
 
+START_TEST(a_repeat_of_what_is_refused_later_is_refused_too)
+{
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	say(ada, "{'type':'event','channel':'c:d','id':'m1'}");
+	backend_answers(0, AQB_EUNAVAIL);
+	hears(ada, "'type':'error'", "'request_id':'m1'", "'stored':false");
+	hears(ada, "'type':'error'", "'request_id':'m1'", "'stored':false");
+	hears_nothing(ada);
+	hears_nothing(bob);
+}
+END_TEST
+
+START_TEST(who_comes_back_and_repeats_gets_the_outcome_of_the_first)
+{
+	char query[160];
+
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	snprintf(query, sizeof query, "session=%s", ada->session);
+	go(ada);
+	ada = come(query);
+	say(ada, PUBLISH, "m1");
+	ck_assert_uint_eq(backend.appends, 1);
+	backend_answers(0, AQB_OK);
+	hears(ada, "'type':'ack'", "'request_id':'m1'", "'seq':1");
+	hears_nothing(ada);
+	ck_assert_uint_eq(skip(bob), 1);
+}
+END_TEST
+
 START_TEST(a_refused_id_may_be_used_again)
 {
 	backend.mode = BACKEND_REFUSES;
@@ -310,6 +343,9 @@ main(void)
 	tcase_add_test(t, a_repeated_id_is_delivered_once_and_acked_alike);
 	tcase_add_test(t, ids_are_of_one_client_and_channel);
 	tcase_add_test(t, a_repeat_while_the_first_is_pending_gets_its_outcome);
+	tcase_add_test(t, a_repeat_of_what_is_refused_later_is_refused_too);
+	tcase_add_test(t,
+	    who_comes_back_and_repeats_gets_the_outcome_of_the_first);
 	tcase_add_test(t, a_refused_id_may_be_used_again);
 	tcase_add_test(t, an_id_is_forgotten_after_the_window);
 	tcase_add_test(t, the_oldest_id_is_forgotten_when_there_are_too_many);
