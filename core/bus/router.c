@@ -9,6 +9,7 @@
 #include "bus/join.h"
 #include "bus/private.h"
 #include "bus/publish.h"
+#include "bus/report.h"
 #include "bus/text.h"
 #include "host/metric.h"
 #include "host/telemetry.h"
@@ -210,58 +211,6 @@ send_to_channel(struct client *client, struct port_up *up, struct aqb_why *why)
 	return AQB_CODE_OK;
 }
 
-static bool
-is_event_type(void *arg, const char *key, size_t len, bool escaped,
-    const struct json_value *value)
-{
-	if (json_key_is(key, len, escaped, "event_type") ||
-	    json_key_is(key, len, escaped, "eventType")) {
-		*(struct json_value *)arg = *value;
-	}
-	return true;
-}
-
-/* A client's own event, for those who watch. */
-static enum aqb_code
-send_to_telemetry(struct client *client, struct port_up *up,
-    struct aqb_why *why)
-{
-	struct aqb_slice payload = up->env.payload;
-	struct json_value type = { .len = 0 };
-	char name[AQB_NAME_MAX + 1];
-	size_t len, at;
-
-	if (json_members(payload.data, payload.len, is_event_type, &type,
-		&at) != JSON_OK ||
-	    type.len == 0) {
-		return reject(why, AQB_CODE_INVALID_ENVELOPE,
-		    "payload.event_type", "payload.event_type: is missing");
-	}
-	if (type.type != JSON_STRING ||
-	    !json_decode(&type, name, AQB_NAME_MAX, &len) ||
-	    !name_valid(name, len)) {
-		return reject(why, AQB_CODE_INVALID_ENVELOPE,
-		    "payload.event_type",
-		    "payload.event_type: must be a name of 1 to %d of "
-		    "A-Z a-z 0-9 _ . -",
-		    AQB_NAME_MAX);
-	}
-	name[len] = '\0';
-	telemetry_emit_from_client(name, client->id, payload);
-	if (up->env.ack) {
-		struct sighting none = { .stored = AQB_STORED_NONE };
-		char made[BUS_ID_SIZE];
-		struct aqb_slice id = up->env.id;
-
-		if (id.len == 0) {
-			bus_make_id(client->bus, made);
-			id = slice_of(made);
-		}
-		publish_ack(client, up->env.id, id, &none);
-	}
-	return AQB_CODE_OK;
-}
-
 static void
 pong(struct client *client, const struct envelope *env)
 {
@@ -282,7 +231,7 @@ route(struct client *client, struct port_up *up, struct aqb_why *why)
 		private_send(client, &up->env, &up->msg);
 		return AQB_CODE_OK;
 	case ENVELOPE_TELEMETRY:
-		return send_to_telemetry(client, up, why);
+		return report(client, &up->env, why);
 	case ENVELOPE_SYSTEM:
 		if (!client->admin) {
 			return reject(why, AQB_CODE_FORBIDDEN, "type",

@@ -278,6 +278,27 @@ START_TEST(a_telemetry_frame_goes_to_no_client)
 }
 END_TEST
 
+START_TEST(nobody_speaks_for_the_broker_in_telemetry)
+{
+	static const char *const own[] = { "auth_denied", "client_connected",
+		"message_published", "server_stopping", "stats", "gap",
+		"telemetry_connected" };
+
+	meet("science", "explore");
+	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+		say(ada,
+		    "{'type':'telemetry','ack':true,"
+		    "'payload':{'event_type':'%s'}}",
+		    own[i]);
+		hears(ada, "INVALID_ARGUMENT", "'field':'payload.event_type'");
+	}
+	say(ada,
+	    "{'type':'telemetry','ack':true,"
+	    "'payload':{'event_type':'a','eventType':'\\u0073tats'}}");
+	hears(ada, "INVALID_ARGUMENT", "stats is the broker");
+}
+END_TEST
+
 START_TEST(a_ping_is_answered)
 {
 	say(ada, "{'type':'ping','id':'p'}");
@@ -329,6 +350,7 @@ main(void)
 	tcase_add_test(t, messages_come_in_the_order_of_their_positions);
 	tcase_add_test(t, who_is_lost_disturbs_nobody);
 	tcase_add_test(t, a_telemetry_frame_goes_to_no_client);
+	tcase_add_test(t, nobody_speaks_for_the_broker_in_telemetry);
 	tcase_add_test(t, a_ping_is_answered);
 	tcase_add_test(t, ids_and_stamps_of_ours_are_always_there);
 	suite_add_tcase(s, t);
