@@ -200,20 +200,15 @@ kick(void *self, aqb_ticket ticket, const struct aqb_call *call)
 		host->fail(host, ticket, code, &why);
 		return;
 	}
-	/* Who goes by an alias is named by the id, too, and before the bus
-	 * lets go of it. */
+	/* Who goes by an alias is named by the id, too.  The reply comes first,
+	 * for who kicks itself hears nothing after. */
 	o = json_object_new_object();
 	json_object_object_add(o, "client_id", render_text(info.client_id));
 	json_object_object_add(o, "kicked", json_object_new_boolean(true));
 	host->log(host, AQB_WARNING, "%s kicks %s", call->client_id,
 	    info.client_id);
-	code = host->bus->kick(host, who, arg_string(call, "reason"), &why);
-	if (code != AQB_CODE_OK) {
-		json_object_put(o);
-		host->fail(host, ticket, code, &why);
-		return;
-	}
 	render_reply(host, ticket, o);
+	host->bus->kick(host, who, arg_string(call, "reason"), &why);
 }
 
 /* {"message": ..}, or the object itself. */

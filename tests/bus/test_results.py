@@ -319,7 +319,8 @@ async def test_a_kick_by_alias_names_the_client_and_the_reason_is_bounded(broker
     bob = await broker.client()
     await admin.call("kick", client_id=bob.id)
     await bob.closed(1008, "kicked")
-    await admin.close()
+    assert await admin.call("kick", client_id=admin.id) == {"client_id": admin.id, "kicked": True}
+    await admin.closed(1008, "kicked")
 
 
 @pytest.mark.parametrize("message, payload", [
