@@ -27,7 +27,11 @@ struct reading {
 	void *arg;
 	struct aqb_range range;
 	char from[AQB_CLIENT_ID_MAX + 1];
-	bool was_known; /* the channel was there when it was asked for */
+	/* Of one channel. */
+	char room[AQB_NAME_MAX + 1];
+	char channel[AQB_NAME_MAX + 1];
+	char stream[2 * AQB_NAME_MAX + 2];
+	bool was_known; /* it was there when it was asked for */
 	size_t open;    /* answers to come, and one while still asking */
 	enum aqb_err err;
 	bool more;
@@ -159,20 +163,48 @@ on_room_read(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 }
 
 static void
-on_channel_read(void *arg, enum aqb_err err, const struct aqb_answer *answer)
+channel_done(struct reading *r, enum aqb_err err,
+    const struct aqb_answer *answer)
+{
+	if (err != AQB_OK) {
+		fail(r, AQB_CODE_STORAGE_UNAVAILABLE, NULL, aqb_strerror(err));
+	} else if (!r->was_known && answer->pos.seq == 0) {
+		fail(r, AQB_CODE_CHANNEL_NOT_FOUND, "channel",
+		    "channel: there is none by that name");
+	} else {
+		r->done(r->arg, r->call, AQB_CODE_OK, answer, NULL);
+	}
+	reading_free(&r);
+}
+
+static void
+on_tail(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 {
 	struct reading *r;
 
 	OBJ_CAST(r, arg, READING_MAGIC);
-	if (err == AQB_OK && !r->was_known && answer->pos.seq == 0) {
-		fail(r, AQB_CODE_CHANNEL_NOT_FOUND, "channel",
-		    "channel: there is none by that name");
-	} else if (err == AQB_OK) {
-		r->done(r->arg, r->call, AQB_CODE_OK, answer, NULL);
-	} else {
-		fail(r, AQB_CODE_STORAGE_UNAVAILABLE, NULL, aqb_strerror(err));
+	channel_done(r, err, answer);
+}
+
+static void
+on_channel_read(void *arg, enum aqb_err err, const struct aqb_answer *answer)
+{
+	struct aqb_answer tail = { .size = sizeof tail };
+	struct reading *r;
+	int when;
+
+	OBJ_CAST(r, arg, READING_MAGIC);
+	if (err != AQB_OK || answer->pos.epoch[0] != '\0' ||
+	    channel_find(r->bus, r->room, r->channel) == NULL) {
+		channel_done(r, err, answer);
+		return;
 	}
-	reading_free(&r);
+	/* Nobody has used the channel yet.  Asking for its tail begins its
+	 * stream, so that the epoch told is that of its first message. */
+	when = store_tail(r->bus->store, r->stream, &tail, on_tail, r);
+	if (when != AQB_PENDING) {
+		on_tail(r, when < 0 ? (enum aqb_err)when : AQB_OK, &tail);
+	}
 }
 
 static void
@@ -212,11 +244,11 @@ read_room(struct reading *r, const char *name)
 static void
 read_channel(struct reading *r, const char *room, const char *channel)
 {
-	char stream[2 * AQB_NAME_MAX + 2];
-
-	snprintf(stream, sizeof stream, "%s:%s", room, channel);
+	snprintf(r->room, sizeof r->room, "%s", room);
+	snprintf(r->channel, sizeof r->channel, "%s", channel);
+	snprintf(r->stream, sizeof r->stream, "%s:%s", room, channel);
 	r->was_known = channel_find(r->bus, room, channel) != NULL;
-	store_history(r->bus->store, stream, &r->range, on_channel_read, r);
+	store_history(r->bus->store, r->stream, &r->range, on_channel_read, r);
 }
 
 void

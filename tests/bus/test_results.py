@@ -201,6 +201,19 @@ async def test_history_shows_envelopes_as_they_were_sent(broker):
     await bob.close()
 
 
+@pytest.mark.parametrize("command, where", [
+    ("create_channel", "results:unused-1"), ("channel_info", "science:share"), ("history", "science:execute"),
+])
+async def test_a_channel_that_nobody_has_used_has_the_epoch_of_its_first_message(broker, command, where):
+    ada = await broker.client()
+    result = await ada.call(command, channel=where)
+    ends = result if command == "history" else result["history"]
+    assert ends["epoch"] and (ends["first_seq"], ends["last_seq"]) == (1, 0)
+    await ada.publish(where, {}, ack=True, id="e")
+    assert (await ada.expect(type="ack"))["payload"]["epoch"] == ends["epoch"]
+    await ada.close()
+
+
 async def test_a_range_of_history_may_be_bounded_in_every_way(broker):
     ada = await broker.client()
     stamps = []
