@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/why.h"
 #include "bus/channel.h"
-#include "cmd/params.h"
+#include "host/params.h"
 #include "proto/envelope.h"
 #include "proto/name.h"
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/why.h"
 #include "host/elf.h"
+#include "host/params.h"
 #include "host/trust.h"
 
 /* More of either is a table without its end. */
@@ -155,6 +156,7 @@ check_commands(const struct aqb_command *const *commands, struct aqb_why *why)
 {
 	for (size_t i = 0; commands[i] != NULL; i++) {
 		const struct aqb_command *c = commands[i];
+		const char *wrong;
 
 		if (i == COMMANDS_MAX) {
 			return refuse(why, AQB_EABI,
@@ -166,6 +168,12 @@ check_commands(const struct aqb_command *const *commands, struct aqb_why *why)
 			    "command %zu: name, params, summary or exec is "
 			    "missing or not right",
 			    i);
+		}
+		wrong = params_wrong(c->params);
+		if (wrong != NULL) {
+			return refuse(why, AQB_EABI,
+			    "command %s: params: not right at \"%.64s\"",
+			    c->name, wrong);
 		}
 	}
 	return AQB_OK;

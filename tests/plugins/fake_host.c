@@ -15,8 +15,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/why.h"
-#include "cmd/params.h"
 #include "conf/option.h"
+#include "host/params.h"
 
 #define PATIENCE_MS 5000
 #define TICKETS_MAX 4096

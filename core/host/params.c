@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cmd/params.h"
+#include "host/params.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -78,14 +78,14 @@ param_next(const char **textp, struct param *param)
 	return true;
 }
 
-bool
-params_valid(const char *text)
+const char *
+params_wrong(const char *text)
 {
 	struct param param;
 
 	while (param_next(&text, &param)) {
 	}
-	return *text == '\0';
+	return *text == '\0' ? NULL : text;
 }
 
 bool

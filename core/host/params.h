@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CMD_PARAMS_H
-#define CMD_PARAMS_H
+#ifndef HOST_PARAMS_H
+#define HOST_PARAMS_H
 
 /* The little language in which a command declares its arguments; see
  * <arqonbus/command.h>. */
@@ -26,8 +26,8 @@ struct param {
  * text is not right; then **textp is not NUL. */
 bool param_next(const char **textp, struct param *paramp);
 
-/* Is the whole text right? */
-bool params_valid(const char *text);
+/* Where the text is not right; NULL when all of it is. */
+const char *params_wrong(const char *text);
 
 /* Does the text declare this name? */
 bool params_have(const char *text, const char *name, struct param *paramp);
