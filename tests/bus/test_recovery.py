@@ -96,10 +96,15 @@ async def test_nothing_is_lost_doubled_or_out_of_order_however_often_one_goes_an
     broker = start("--set", "storage.history_size=100000")
     first = await broker.client()
     await first.call("create_channel", channel=CHANNELS[0], history={"size": 50})
+    long = await first.join(CHANNELS[1])
+    for i in range(400):  # so much that it comes in pages, and live messages have to wait
+        await first.publish(CHANNELS[1], "x" * 5000)
     await first.close()
     stop = asyncio.Event()
     talkers = [asyncio.create_task(chatter(broker, stop, i)) for i in range(2)]
     wanderers = [Wanderer(broker, i) for i in range(8)]
+    for w in wanderers:
+        w.position[CHANNELS[1]] = long["epoch"], 0
     try:
         await asyncio.gather(*[w.live(15) for w in wanderers])
     finally:
