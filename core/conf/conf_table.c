@@ -52,7 +52,7 @@ const struct conf_row conf_table[] = {
 	  .flag = "host" },
 	{ U32(server, port, 0, 65535, "9100",
 	    "The port that clients connect to. 0 takes a free one, which the "
-	    "first log line names."),
+	    "log line \"listening\" names."),
 	  .flag = "port" },
 	{ U32(server, io_threads, 0, 64, "0",
 	    "How many threads serve connections. With 0 the main thread does; "

@@ -206,8 +206,9 @@ metric_add_source(metric_source_f *fn, void *arg)
 	source[sources++] = (struct source){ fn, arg };
 }
 
-static void
-put_head(struct buf *b, const char *name, const char *help, const char *type)
+void
+metric_put_head(struct buf *b, const char *name, const char *help,
+    const char *type)
 {
 	buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
@@ -216,7 +217,7 @@ void
 metric_put(struct buf *b, const char *name, const char *help, const char *type,
     uint64_t value)
 {
-	put_head(b, name, help, type);
+	metric_put_head(b, name, help, type);
 	buf_printf(b, "%s %llu\n", name, (unsigned long long)value);
 }
 
@@ -224,7 +225,7 @@ void
 metric_put_hist(struct buf *b, const char *name, const char *help,
     const struct hist *h)
 {
-	put_head(b, name, help, "histogram");
+	metric_put_head(b, name, help, "histogram");
 	/* Powers of two, from 16 us to 8 s: exact in struct hist. */
 	for (uint64_t top = 16; top <= 8388608; top *= 2) {
 		buf_printf(b, "%s_bucket{le=\"%g\"} %llu\n", name,
@@ -246,7 +247,7 @@ put_own(struct buf *b)
 			    atomic_load(&counter[i]));
 			continue;
 		}
-		put_head(b, own[i].name, own[i].help, "counter");
+		metric_put_head(b, own[i].name, own[i].help, "counter");
 		for (int c = 1; c < CODES; c++) {
 			buf_printf(b, "%s{code=\"%s\"} %llu\n", own[i].name,
 			    code_name((enum aqb_code)c),
@@ -260,7 +261,7 @@ put_commands(struct buf *b)
 {
 	struct command_count *c, *next;
 
-	put_head(b, "arqonbus_commands_total",
+	metric_put_head(b, "arqonbus_commands_total",
 	    "Commands called, by name and how they ended.", "counter");
 	HASH_ITER(hh, commands, c, next)
 	{
@@ -337,7 +338,8 @@ put_process(struct buf *b)
 
 	getrusage(RUSAGE_SELF, &ru);
 	getrlimit(RLIMIT_NOFILE, &rl);
-	put_head(b, "process_cpu_seconds_total", "CPU time used.", "counter");
+	metric_put_head(b, "process_cpu_seconds_total", "CPU time used.",
+	    "counter");
 	buf_printf(b, "process_cpu_seconds_total %.6f\n",
 	    (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
 		(double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);

@@ -54,6 +54,9 @@ void metric_add_source(metric_source_f *fn, void *arg);
 /* One metric with its help, for sources.  `type` is "counter" or "gauge". */
 void metric_put(struct buf *b, const char *name, const char *help,
     const char *type, uint64_t value);
+/* Only the head, for one with labels. */
+void metric_put_head(struct buf *b, const char *name, const char *help,
+    const char *type);
 /* A histogram of microseconds, in seconds. */
 void metric_put_hist(struct buf *b, const char *name, const char *help,
     const struct hist *h);

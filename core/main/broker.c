@@ -261,7 +261,14 @@ put_together(struct broker *b)
 	});
 	b->worker = worker_new(b->loop, &net);
 	bus_add_port(b->bus, &b->worker->port, &b->worker->routing);
-	b->pages = (struct pages){ b->conf, b->bus, b->store, b->worker };
+	b->pages = (struct pages){
+		.conf = b->conf,
+		.bus = b->bus,
+		.store = b->store,
+		.worker = b->worker,
+		.plugins = b->plugins,
+		.started = clock_wall_ms(),
+	};
 	pages_add_metrics(&b->pages);
 }
 

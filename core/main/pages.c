@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "host/health.h"
 #include "host/metric.h"
+#include "host/plugins.h"
 #include "host/store.h"
 #include "main/version.h"
 #include "net/worker.h"
@@ -128,6 +129,9 @@ put_bus(const struct pages *pages, struct buf *b)
 	    s.delivered);
 	metric_put(b, "arqonbus_uptime_seconds", "Seconds since the start.",
 	    "gauge", s.uptime);
+	metric_put(b, "process_start_time_seconds",
+	    "When the process started, in seconds since 1970.", "gauge",
+	    (uint64_t)pages->started / 1000);
 	metric_put(b, "arqonbus_memory_short",
 	    "1 while memory is short and publishers are paused.", "gauge",
 	    bus_is_short_of_memory(pages->bus));
@@ -206,6 +210,24 @@ put_net(const struct pages *pages, struct buf *b)
 	    &pages->worker->routing);
 }
 
+static bool
+put_plugin(void *arg, const struct aqb_plugin_info *info)
+{
+	if (strcmp(info->state, "disabled") != 0) {
+		buf_printf(arg, "arqonbus_plugin_up{plugin=\"%s\"} %d\n",
+		    info->name, strcmp(info->state, "running") == 0);
+	}
+	return true;
+}
+
+static void
+put_plugins(const struct pages *pages, struct buf *b)
+{
+	metric_put_head(b, "arqonbus_plugin_up",
+	    "1 while an enabled plugin runs.", "gauge");
+	plugins_visit(pages->plugins, put_plugin, b);
+}
+
 static void
 write_metrics(void *arg, struct buf *b)
 {
@@ -214,6 +236,7 @@ write_metrics(void *arg, struct buf *b)
 	put_bus(pages, b);
 	put_storage(pages, b);
 	put_net(pages, b);
+	put_plugins(pages, b);
 }
 
 void

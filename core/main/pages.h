@@ -13,6 +13,7 @@
 struct buf;
 struct bus;
 struct conf;
+struct plugins;
 struct store;
 struct worker;
 
@@ -21,13 +22,16 @@ struct pages {
 	struct bus *bus;
 	struct store *store;
 	struct worker *worker;
+	const struct plugins *plugins;
+	int64_t started; /* wall clock, ms */
 };
 
 /* A net_conf.page; arg is the struct pages. */
 int pages_get(void *arg, struct aqb_slice path, bool loopback,
     const char *address, struct buf *body, const char **typep);
 
-/* Have /metrics show the bus, the storage and the connections. */
+/* Have /metrics show the bus, the storage, the connections and the
+ * plugins. */
 void pages_add_metrics(struct pages *pages);
 
 /* /version's answer. */

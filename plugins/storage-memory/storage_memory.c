@@ -38,7 +38,7 @@ struct mem {
 	uint64_t expired_told;
 	uint64_t evicted_said; /* to the log */
 	uint64_t say_again;    /* not before; ms */
-	uint32_t metric_streams, metric_messages, metric_bytes;
+	uint32_t metric_streams;
 	uint32_t metric_evicted, metric_expired;
 };
 
@@ -82,10 +82,6 @@ add_metrics(struct mem *mem)
 
 	mem->metric_streams = m->gauge(host, "arqonbus_storage_memory_streams",
 	    "Streams, those without messages included.");
-	mem->metric_messages = m->gauge(host,
-	    "arqonbus_storage_memory_messages", "Messages kept.");
-	mem->metric_bytes = m->gauge(host, "arqonbus_storage_memory_bytes",
-	    "Memory for messages, and for finding them.");
 	mem->metric_evicted =
 	    m->counter(host, "arqonbus_storage_memory_evicted_total",
 		"Messages that went because memory_limit was reached.");
@@ -135,8 +131,6 @@ tell_metrics(struct mem *mem)
 	const struct streams *all = &mem->streams;
 
 	m->set(mem->host, mem->metric_streams, all->count);
-	m->set(mem->host, mem->metric_messages, all->messages);
-	m->set(mem->host, mem->metric_bytes, all->bytes);
 	m->add(mem->host, mem->metric_evicted,
 	    all->evicted - mem->evicted_told);
 	m->add(mem->host, mem->metric_expired,

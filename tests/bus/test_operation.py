@@ -29,7 +29,8 @@ def test_both_ports_answer_health_version_and_metrics(broker, port):
     assert status == 200 and headers["Content-Type"].startswith("text/plain; version=0.0.4")
     for name in ("arqonbus_clients", "arqonbus_messages_received_total", "arqonbus_routing_seconds_bucket",
                  'arqonbus_rejected_total{code="INVALID_JSON"}', "process_resident_memory_bytes", "process_open_fds",
-                 "arqonbus_core_stalled 0", "arqonbus_outbox_bytes", "arqonbus_storage_up 1"):
+                 "arqonbus_core_stalled 0", 'arqonbus_plugin_up{plugin="storage-memory"} 1',
+                 "process_start_time_seconds", "arqonbus_outbox_bytes", "arqonbus_storage_up 1"):
         assert name in body, name
 
 
@@ -411,3 +412,11 @@ def test_log_lines_may_be_json(broker):
 def test_admin_token_of_the_environment_is_masked():
     done = run("--dump-config", "--config", "/dev/null", *PLUGINS, env={"ARQONBUS_AUTH_ADMIN_TOKEN": ADMIN})
     assert done.returncode == 0 and ADMIN not in done.stdout
+
+
+async def test_a_plugin_that_does_not_run_shows_in_the_metrics(start):
+    broker = start("--set", "telemetry-log.enabled=yes", "--set", "telemetry-log.file=/nowhere/x")
+    broker.errors_expected = True
+    metrics = broker.metrics()
+    assert metrics['arqonbus_plugin_up{plugin="telemetry-log"}'] == 0
+    assert metrics['arqonbus_plugin_up{plugin="commands-builtin"}'] == 1

@@ -33,6 +33,25 @@ def test_an_installation_has_the_layout_of_a_distribution(installed):
     assert not glob.glob(f"{installed}/**/arqonbus/*.la", recursive=True)
 
 
+def test_an_upgrade_leaves_what_was_edited(tmp_path):
+    def make(target):
+        done = subprocess.run(["make", "-s", "-C", BUILD, target, f"DESTDIR={tmp_path}"], check=True,
+                              capture_output=True, text=True)
+        return done.stdout
+
+    assert "edited" not in make("install")
+    edited, other = find(tmp_path, "arqonbus.conf"), find(tmp_path, "30-telemetry-websocket.conf")
+    with open(edited, "a") as f:
+        f.write("# ours\n")
+    assert f"{edited} was edited" in make("install")
+    assert open(edited).read().endswith("# ours\n")
+    with open(os.path.join(SOURCE, "etc", "arqonbus.conf")) as shipped:
+        assert open(edited + ".new").read() == shipped.read()
+    assert os.path.exists(other) and not os.path.exists(other + ".new")
+    make("uninstall")
+    assert os.path.exists(edited) and not os.path.exists(other)
+
+
 async def test_a_command_of_one_c_file_is_built_against_the_headers_and_answers(installed, start, tmp_path):
     example = tmp_path / "example"
     shutil.copytree(os.path.join(SOURCE, "plugins", "example"), example)
