@@ -47,6 +47,7 @@ room_new(struct bus *bus, const char *name)
 	room->magic = ROOM_MAGIC;
 	memcpy(room->name, name, strlen(name) + 1);
 	TAILQ_INIT(&room->channels);
+	TAILQ_INIT(&room->heard);
 	HASH_ADD(hh, bus->rooms, name, strlen(name), room);
 	if (!HASH_WAS_ADDED(room)) {
 		free(room);

@@ -16,6 +16,7 @@ struct room {
 	char name[AQB_NAME_MAX + 1];
 	struct channel *channels_by_name;
 	struct channel_list channels; /* oldest first */
+	struct channel_list heard;    /* those with members */
 	UT_hash_handle hh;
 };
 
@@ -47,6 +48,7 @@ struct channel {
 	TAILQ_HEAD(pending_list, publish) pending;
 	struct timer idle;
 	TAILQ_ENTRY(channel) room_link;
+	TAILQ_ENTRY(channel) heard_link;
 	TAILQ_ENTRY(channel) link;
 	UT_hash_handle hh;
 };

@@ -38,7 +38,9 @@ member_new(struct client *client, struct channel *ch)
 	TAILQ_INSERT_HEAD(&client->members, m, client_link);
 	TAILQ_INSERT_TAIL(&ch->members, m, channel_link);
 	client->channel_count++;
-	ch->member_count++;
+	if (ch->member_count++ == 0) {
+		TAILQ_INSERT_TAIL(&ch->room->heard, ch, heard_link);
+	}
 	ch->by_type[client->type]++;
 	timer_stop(&ch->idle);
 	return m;
@@ -55,7 +57,9 @@ member_free(struct member **memberp)
 	TAILQ_REMOVE(&m->client->members, m, client_link);
 	TAILQ_REMOVE(&ch->members, m, channel_link);
 	m->client->channel_count--;
-	ch->member_count--;
+	if (--ch->member_count == 0) {
+		TAILQ_REMOVE(&ch->room->heard, ch, heard_link);
+	}
 	ch->by_type[m->client->type]--;
 	if (m->presence) {
 		ch->presence_count--;

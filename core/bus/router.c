@@ -80,10 +80,7 @@ router_deliver_room(struct room *room, struct aqb_msg *msg,
 	struct bus *bus = TAILQ_FIRST(&room->channels)->bus;
 	uint64_t mark = ++bus->mark;
 
-	TAILQ_FOREACH (ch, &room->channels, room_link) {
-		if (ch->member_count == 0) {
-			continue;
-		}
+	TAILQ_FOREACH (ch, &room->heard, heard_link) {
 		bus_deliver(bus, ch->lane, msg, except, mark, received_us);
 		received_us = 0; /* counts once */
 		if (ch->held_count > 0) {
@@ -101,7 +98,7 @@ room_member_count(struct room *room)
 	struct channel *ch;
 	struct member *m;
 
-	TAILQ_FOREACH (ch, &room->channels, room_link) {
+	TAILQ_FOREACH (ch, &room->heard, heard_link) {
 		TAILQ_FOREACH (m, &ch->members, channel_link) {
 			n += m->client->private_mark != mark ? 1 : 0;
 			m->client->private_mark = mark;

@@ -114,6 +114,21 @@ START_TEST(a_room_reaches_each_of_its_members_once)
 }
 END_TEST
 
+START_TEST(a_room_reaches_who_came_back_to_an_empty_channel)
+{
+	join(bob, "r", "x");
+	join(eve, "r", "y");
+	leave(bob, "r", "x");
+	say(ada, "{'type':'event','room':'r','id':'m1'}");
+	hears(eve, "'id':'m1'");
+	hears_nothing(bob);
+	join(bob, "r", "x");
+	say(ada, "{'type':'event','room':'r','id':'m2'}");
+	hears(eve, "'id':'m2'");
+	hears(bob, "'id':'m2'");
+}
+END_TEST
+
 START_TEST(what_cannot_be_addressed_is_refused)
 {
 	static const struct {
@@ -336,6 +351,7 @@ main(void)
 	tcase_add_test(t, a_channel_alone_is_in_the_room_joined_last);
 	tcase_add_test(t, a_channel_alone_is_else_in_the_default_room);
 	tcase_add_test(t, a_room_reaches_each_of_its_members_once);
+	tcase_add_test(t, a_room_reaches_who_came_back_to_an_empty_channel);
 	tcase_add_test(t, what_cannot_be_addressed_is_refused);
 	tcase_add_test(t, a_publish_makes_its_channel);
 	tcase_add_test(t, without_auto_create_it_does_not);
