@@ -12,23 +12,29 @@
 #include "proto/msg.h"
 
 #define PRESENCE_MAGIC 0x1b94de07u
-#define CHANGES_MAX 128 /* told in one message; the rest come with the next */
+
+/* Told in one message; the rest come with the next. */
+#define CHANGES_MAX 128
+#define RECORDS_MAX (64u * 1024u) /* bytes, but for one record more */
 
 /* One client that came or went. */
 struct change {
-	bool joined;
 	char id[CLIENT_ID_SIZE];
-	char *record; /* of one that came: JSON */
-	TAILQ_ENTRY(change) link;
+	char *record; /* of one that came: JSON; NULL: it left */
+	UT_hash_handle hh;
 };
 
-TAILQ_HEAD(change_list, change);
+/* What one message tells. */
+struct batch {
+	struct change *change[CHANGES_MAX];
+	size_t n;
+};
 
 struct presence {
 	uint32_t magic;
 	struct channel *channel;
-	struct change_list changes; /* not told yet */
-	struct timer timer;         /* running: the last message is too new */
+	struct change *changes; /* not told yet, by id, oldest first */
+	struct timer timer;     /* running: the last message is too new */
 };
 
 /* A member whose connection was lost, until its grace is over.  Found by
@@ -76,32 +82,36 @@ absent_find(const struct channel *ch, const char *id)
 
 /* `"joined":[..],"left":[..]` of a batch, but for one client. */
 static void
-put_changes(struct buf *b, const struct change_list *batch, const char *but)
+put_changes(struct buf *b, const struct batch *batch, const char *but)
 {
-	const struct change *change;
-	size_t n = 0;
+	const char *comma = "";
 
 	buf_puts(b, "\"joined\":[");
-	TAILQ_FOREACH (change, batch, link) {
-		if (change->joined && strcmp(change->id, but) != 0) {
-			buf_puts(b, n++ > 0 ? "," : "");
+	for (size_t i = 0; i < batch->n; i++) {
+		const struct change *change = batch->change[i];
+
+		if (change->record != NULL && strcmp(change->id, but) != 0) {
+			buf_puts(b, comma);
 			buf_puts(b, change->record);
+			comma = ",";
 		}
 	}
 	buf_puts(b, "],\"left\":[");
-	n = 0;
-	TAILQ_FOREACH (change, batch, link) {
-		if (!change->joined && strcmp(change->id, but) != 0) {
-			buf_puts(b, n++ > 0 ? "," : "");
+	comma = "";
+	for (size_t i = 0; i < batch->n; i++) {
+		const struct change *change = batch->change[i];
+
+		if (change->record == NULL && strcmp(change->id, but) != 0) {
+			buf_puts(b, comma);
 			buf_json_str(b, change->id);
+			comma = ",";
 		}
 	}
 	buf_putc(b, ']');
 }
 
 static struct aqb_msg *
-message_for(struct channel *ch, const struct change_list *batch,
-    const char *but)
+message_for(struct channel *ch, const struct batch *batch, const char *but)
 {
 	struct aqb_msg *msg = NULL;
 	struct buf b = { 0 };
@@ -118,44 +128,43 @@ message_for(struct channel *ch, const struct change_list *batch,
 	return msg;
 }
 
-/* How many changes of the batch are not this client's own. */
-static size_t
-of_others(const struct change_list *batch, const char *id, size_t *allp)
+/* Who is itself in the batch hears all of it but that; the mark says who. */
+static uint64_t
+mark_batch(struct bus *bus, const struct batch *batch)
 {
-	const struct change *change;
-	size_t n = 0;
+	uint64_t mark = ++bus->mark;
 
-	*allp = 0;
-	TAILQ_FOREACH (change, batch, link) {
-		n += strcmp(change->id, id) != 0 ? 1 : 0;
-		++*allp;
+	for (size_t i = 0; i < batch->n; i++) {
+		const char *id = batch->change[i]->id;
+		struct client *client = client_find(bus, id, strlen(id));
+
+		if (client != NULL) {
+			client->private_mark = mark;
+		}
 	}
-	return n;
+	return mark;
 }
 
 static void
-tell(struct channel *ch, const struct change_list *batch)
+tell(struct channel *ch, const struct batch *batch)
 {
 	struct aqb_msg *common = message_for(ch, batch, "");
+	uint64_t mark = mark_batch(ch->bus, batch);
 	struct member *m;
 
 	TAILQ_FOREACH (m, &ch->members, channel_link) {
 		struct aqb_msg *own = NULL;
-		size_t all;
-		size_t n;
 
 		if (!m->presence) {
 			continue;
 		}
-		n = of_others(batch, m->client->id, &all);
-		if (n == 0) {
-			continue;
-		}
-		if (n < all) {
+		if (m->client->private_mark != mark) {
+			own = common == NULL ? NULL : msg_ref(common);
+		} else if (batch->n > 1) {
 			own = message_for(ch, batch, m->client->id);
 		}
-		if (n == all ? common != NULL : own != NULL) {
-			bus_send(m->client, n == all ? common : own);
+		if (own != NULL) {
+			bus_send(m->client, own);
 		}
 		msg_unref(&own);
 	}
@@ -166,22 +175,23 @@ tell(struct channel *ch, const struct change_list *batch)
 static void
 flush(struct presence *p)
 {
-	struct change_list batch = TAILQ_HEAD_INITIALIZER(batch);
+	struct batch batch = { .n = 0 };
 	struct change *change;
-	size_t n = 0;
+	size_t bytes = 0;
 
-	while ((change = TAILQ_FIRST(&p->changes)) != NULL &&
-	    n++ < CHANGES_MAX) {
-		TAILQ_REMOVE(&p->changes, change, link);
-		TAILQ_INSERT_TAIL(&batch, change, link);
+	while ((change = p->changes) != NULL && batch.n < CHANGES_MAX &&
+	    bytes < RECORDS_MAX) {
+		HASH_DEL(p->changes, change);
+		batch.change[batch.n++] = change;
+		bytes += change->record == NULL ? sizeof change->id
+						: strlen(change->record);
 	}
-	if (TAILQ_EMPTY(&batch)) {
+	if (batch.n == 0) {
 		return;
 	}
 	tell(p->channel, &batch);
-	while ((change = TAILQ_FIRST(&batch)) != NULL) {
-		TAILQ_REMOVE(&batch, change, link);
-		change_free(change);
+	while (batch.n > 0) {
+		change_free(batch.change[--batch.n]);
 	}
 	timer_set(p->channel->bus->loop, &p->timer,
 	    p->channel->bus->conf.presence_interval);
@@ -205,27 +215,18 @@ presence_get(struct channel *ch)
 		p = xnew(sizeof *p);
 		p->magic = PRESENCE_MAGIC;
 		p->channel = ch;
-		TAILQ_INIT(&p->changes);
 		timer_init(&p->timer, on_interval, p);
 		ch->presence = p;
 	}
 	return p;
 }
 
-/* Coming and going between two messages cancel out. */
+/* Would nobody be told, but for so many?  What is noted and not told yet must
+ * stay true for who watches next. */
 static bool
-cancels_out(struct presence *p, const char *id, bool joined)
+is_unwatched(const struct channel *ch, uint32_t but)
 {
-	struct change *change;
-
-	TAILQ_FOREACH (change, &p->changes, link) {
-		if (change->joined != joined && strcmp(change->id, id) == 0) {
-			TAILQ_REMOVE(&p->changes, change, link);
-			change_free(change);
-			return true;
-		}
-	}
-	return false;
+	return ch->presence_count == but && ch->presence == NULL;
 }
 
 /* Note a change; it is told when the interval is over, and the first one
@@ -236,20 +237,27 @@ note(struct channel *ch, const char *id, char *record)
 	struct presence *p;
 	struct change *change;
 
-	if (ch->presence_count == 0 && ch->presence == NULL) {
+	if (is_unwatched(ch, 0)) {
 		free(record);
 		return;
 	}
 	p = presence_get(ch);
-	if (cancels_out(p, id, record != NULL)) {
+	HASH_FIND(hh, p->changes, id, strlen(id), change);
+	if (change != NULL) {
+		/* It came and went, or the reverse, between two messages. */
+		HASH_DEL(p->changes, change);
+		change_free(change);
 		free(record);
 		return;
 	}
 	change = xnew(sizeof *change);
-	change->joined = record != NULL;
 	change->record = record;
 	strcpy(change->id, id);
-	TAILQ_INSERT_TAIL(&p->changes, change, link);
+	HASH_ADD(hh, p->changes, id, strlen(id), change);
+	if (!HASH_WAS_ADDED(change)) {
+		change_free(change);
+		return;
+	}
 	if (!timer_is_set(&p->timer)) {
 		timer_set(ch->bus->loop, &p->timer,
 		    ch->bus->conf.presence_interval);
@@ -268,7 +276,7 @@ presence_joined(struct member *m)
 		absent_free(m->client->bus, a); /* it never was away */
 		return;
 	}
-	if (m->channel->presence_count == 0) {
+	if (is_unwatched(m->channel, 0)) {
 		return;
 	}
 	client_record(m->client, m->joined_at, &b);
@@ -297,9 +305,8 @@ presence_left(struct member *m, bool lost)
 	struct bus *bus = ch->bus;
 	struct absent *a;
 
-	if (ch->presence_count == (m->presence ? 1u : 0u) &&
-	    ch->presence == NULL) {
-		return; /* nobody would be told */
+	if (is_unwatched(ch, m->presence ? 1 : 0)) {
+		return;
 	}
 	if (!lost || bus->conf.presence_grace == 0) {
 		note(ch, m->client->id, NULL);
@@ -348,8 +355,8 @@ presence_stop(struct channel *ch)
 		return;
 	}
 	timer_stop(&p->timer);
-	while ((change = TAILQ_FIRST(&p->changes)) != NULL) {
-		TAILQ_REMOVE(&p->changes, change, link);
+	while ((change = p->changes) != NULL) {
+		HASH_DEL(p->changes, change);
 		change_free(change);
 	}
 	p->magic = 0;

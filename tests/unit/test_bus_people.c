@@ -314,6 +314,65 @@ START_TEST(at_most_one_presence_message_in_the_interval)
 }
 END_TEST
 
+START_TEST(who_watches_next_is_told_nothing_that_is_no_longer_true)
+{
+	struct peer *eve = come("");
+
+	watch(ada);
+	join(bob, "c", "d");
+	time_passes(150);
+	skip(ada);
+	leave(bob, "c", "d");
+	leave(ada, "c", "d");
+	join(bob, "c", "d");
+	watch(eve);
+	time_passes(150);
+	while (heard(eve) > 0) {
+		ck_assert_ptr_null(strstr(hears(eve, "'left':["), bob->id));
+	}
+	leave(bob, "c", "d");
+	time_passes(150);
+	hears(eve, "'left':['arq_client_", bob->id);
+}
+END_TEST
+
+START_TEST(who_watches_and_comes_hears_of_the_others_that_came_with_it)
+{
+	struct peer *eve = come("");
+
+	watch(ada);
+	join(bob, "c", "d");
+	watch(eve);
+	leave(ada, "c", "d");
+	time_passes(150);
+	skip(ada);
+	ck_assert_ptr_null(strstr(hears(eve, "'joined':[{'client_id':", bob->id,
+				      "'member_count':2"),
+	    eve->id));
+	hears_nothing(eve);
+}
+END_TEST
+
+START_TEST(a_presence_message_is_not_much_longer_than_a_client_may_send)
+{
+	char avatar[1010];
+	char query[1100];
+
+	memset(avatar, 'a', sizeof avatar - 1);
+	avatar[sizeof avatar - 1] = '\0';
+	snprintf(query, sizeof query, "avatar=%s", avatar);
+	watch(ada);
+	for (int i = 0; i < 100; i++) {
+		join(come(query), "c", "d");
+	}
+	time_passes(150);
+	ck_assert_uint_lt(strlen(hears(ada, "'event':'presence'")), 70000);
+	time_passes(150);
+	hears(ada, "'event':'presence'");
+	hears_nothing(ada);
+}
+END_TEST
+
 START_TEST(a_record_is_told_as_it_is_when_the_client_joins)
 {
 	watch(ada);
@@ -352,6 +411,12 @@ main(void)
 	tcase_add_test(t, who_is_back_within_its_grace_never_left);
 	tcase_add_test(t, coming_and_going_between_two_messages_cancel_out);
 	tcase_add_test(t, at_most_one_presence_message_in_the_interval);
+	tcase_add_test(t,
+	    who_watches_next_is_told_nothing_that_is_no_longer_true);
+	tcase_add_test(t,
+	    who_watches_and_comes_hears_of_the_others_that_came_with_it);
+	tcase_add_test(t,
+	    a_presence_message_is_not_much_longer_than_a_client_may_send);
 	tcase_add_test(t, a_record_is_told_as_it_is_when_the_client_joins);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
