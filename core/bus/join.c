@@ -375,13 +375,7 @@ make_member(struct client *client, struct channel *ch,
     const struct aqb_join *want, struct member **memberp, struct aqb_why *why)
 {
 	struct member *m = member_find(client, ch);
-	uint32_t most = client->bus->conf.max_channels_per_client;
 
-	if (m == NULL && client->channel_count >= most) {
-		return reject(why, AQB_CODE_LIMIT_REACHED, "channel",
-		    "channel: %u joined, the limit is %u",
-		    client->channel_count, most);
-	}
 	if (m != NULL && m->catchup != NULL) {
 		return reject(why, AQB_CODE_BUSY, "channel",
 		    "channel: a join of it is under way");
@@ -405,6 +399,24 @@ make_member(struct client *client, struct channel *ch,
 	return AQB_CODE_OK;
 }
 
+/* The channel to join.  Who may not join another makes none, either. */
+static enum aqb_code
+get_channel(struct client *client, const struct aqb_join *join,
+    struct channel **chp, struct aqb_why *why)
+{
+	uint32_t most = client->bus->conf.max_channels_per_client;
+
+	*chp = channel_find(client->bus, join->room, join->channel);
+	if (client->channel_count >= most &&
+	    (*chp == NULL || member_find(client, *chp) == NULL)) {
+		return reject(why, AQB_CODE_LIMIT_REACHED, "channel",
+		    "channel: %u joined, the limit is %u",
+		    client->channel_count, most);
+	}
+	return channel_get_or_create(client, join->room, join->channel, chp,
+	    why);
+}
+
 void
 join_begin(struct client *client, aqb_ticket call, const struct aqb_join *join,
     aqb_joined_f *done, void *arg)
@@ -415,8 +427,7 @@ join_begin(struct client *client, aqb_ticket call, const struct aqb_join *join,
 	struct catchup *c;
 	enum aqb_code code;
 
-	code =
-	    channel_get_or_create(client, join->room, join->channel, &ch, &why);
+	code = get_channel(client, join, &ch, &why);
 	if (code == AQB_CODE_OK) {
 		code = make_member(client, ch, join, &m, &why);
 	}

@@ -325,13 +325,13 @@ async def test_n11_admin_commands_are_for_admins(broker):
 
 async def test_the_limit_of_channels_of_a_client_holds(start):
     """N4."""
-    broker = start("--set", "server.max_channels_per_client=3", "--set", "server.max_channels=12")
+    broker = start("--set", "server.max_channels_per_client=3", "--set", "server.max_channels=11")
     ada, bob = await broker.client(), await broker.client()
     for i in range(3):
         await ada.join(f"few:c{i}")
     error = await ada.refused("LIMIT_REACHED", "join_channel", channel="few:c3")
     assert "3" in error["message"]
     error = await bob.refused("LIMIT_REACHED", "create_channel", channel="few:c4")
-    assert "12" in error["message"]
+    assert "11" in error["message"]
     await ada.close()
     await bob.close()

@@ -319,6 +319,7 @@ START_TEST(n4_a_client_joins_only_so_many)
 	j = join(ada, "r", "c3");
 	ck_assert_int_eq(j.code, AQB_CODE_LIMIT_REACHED);
 	ck_assert_ptr_nonnull(strstr(j.message, "3"));
+	ck_assert(!is_there("r", "c3"));
 	ck_assert_int_eq(join(ada, "r", "c0").code, AQB_CODE_OK);
 	leave(ada, "r", "c1");
 	ck_assert_int_eq(join(ada, "r", "c3").code, AQB_CODE_OK);
