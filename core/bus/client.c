@@ -280,6 +280,7 @@ check_token(struct client *client, const char *token, struct aqb_why *why)
 	    &(struct telemetry_fields){ .client_id = client->id });
 	LOG(AQB_WARNING, "token refused", F("client", client->id),
 	    F("address", client->address));
+	client_violation(client); /* nobody guesses for long */
 	return reject(why, AQB_CODE_INVALID_ARGUMENT, "token",
 	    "token: not the admin token, and this version knows no other");
 }

@@ -109,7 +109,7 @@ void client_error(struct client *client, struct aqb_slice request_id,
 void client_storage_error(struct client *client, struct aqb_slice request_id,
     const char *stored, const char *message);
 
-/* Bad input again: after too many in a minute the connection is closed. */
+/* Bad input again, or what it must not do: after too many in a minute the connection is closed. */
 void client_violation(struct client *client);
 
 #endif

@@ -353,6 +353,9 @@ router_request(struct client *client, struct port_up *up)
 		if (code != AQB_CODE_OK) {
 			client_error(client, up->env.id, code, &why);
 		}
+		if (code == AQB_CODE_FORBIDDEN) {
+			client_violation(client);
+		}
 	}
 	msg_unref(&up->msg);
 }

@@ -320,7 +320,12 @@ begin(struct call *call, const struct envelope *env)
 	}
 	call->known = command != NULL;
 	if (code != AQB_CODE_OK) {
+		struct client *client = call->client;
+
 		fail(call, code, &why);
+		if (code == AQB_CODE_FORBIDDEN) {
+			client_violation(client);
+		}
 	} else {
 		run(call, command, self, &args);
 	}

@@ -213,6 +213,34 @@ START_TEST(only_the_admin_token_makes_an_admin)
 }
 END_TEST
 
+START_TEST(who_guesses_tokens_is_closed)
+{
+	struct aqb_identity who = nobody();
+
+	who.token = "open barley";
+	for (int i = 0; i < 9; i++) {
+		identify(ada, &who);
+	}
+	time_passes(1);
+	ck_assert(!ada->is_closed);
+	identify(ada, &who);
+	time_passes(1);
+	ck_assert(ada->is_closed);
+	ck_assert_uint_eq(ada->close_code, 4009);
+}
+END_TEST
+
+START_TEST(n11_who_insists_on_what_is_forbidden_is_closed)
+{
+	for (int i = 0; i < 10; i++) {
+		ck_assert(!ada->is_closed);
+		say(ada, "{'type':'system','room':'*'}");
+		hears(ada, "FORBIDDEN");
+	}
+	ck_assert_uint_eq(ada->close_code, 4009);
+}
+END_TEST
+
 START_TEST(without_an_admin_token_nobody_is_admin)
 {
 	struct peer *eve;
@@ -404,6 +432,8 @@ main(void)
 	tcase_add_test(t, n13_the_newer_connection_replaces_the_older);
 	tcase_add_test(t, a_session_comes_before_the_first_join);
 	tcase_add_test(t, only_the_admin_token_makes_an_admin);
+	tcase_add_test(t, who_guesses_tokens_is_closed);
+	tcase_add_test(t, n11_who_insists_on_what_is_forbidden_is_closed);
 	tcase_add_test(t, without_an_admin_token_nobody_is_admin);
 	tcase_add_test(t, comings_are_told_to_who_watches_and_never_ones_own);
 	tcase_add_test(t, what_comes_together_is_told_in_one);
