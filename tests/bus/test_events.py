@@ -144,6 +144,17 @@ async def test_a_type_that_is_unsubscribed_is_heard_no_more(broker):
     await viewer.close()
 
 
+async def test_a_client_cannot_pass_its_own_event_off_as_the_brokers(broker):
+    viewer = await told(broker, "server_stopping")
+    ada = await broker.client()
+    await ada.send(type="telemetry", id="f", payload={"event_type": "server_stopping"})
+    await ada.expect_error("INVALID_ARGUMENT", "payload.event_type", "f")
+    await viewer.send(type="ping")
+    assert (await viewer.receive())["event_type"] == "pong"
+    await ada.close()
+    await viewer.close()
+
+
 async def test_the_telemetry_port_tells_that_the_broker_is_stopping(start):
     broker = start("--set", "server.close_timeout=3s")
     ada = await broker.client()

@@ -176,6 +176,23 @@ async def test_the_only_member_may_delete_a_channel_without_force(broker):
     await bob.close()
 
 
+async def test_a_channel_that_nobody_has_used_yet_has_a_position_too(broker):
+    ada = await broker.client()
+    made = (await ada.call("create_channel", channel="results:fresh"))["history"]
+    assert (made["first_seq"], made["last_seq"]) == (1, 0) and made["epoch"]
+    assert (await ada.call("channel_info", channel="results:fresh"))["history"] == made
+    result = await ada.call("history", channel="results:fresh")
+    assert (result["messages"], result["last_seq"], result["epoch"]) == ([], 0, made["epoch"])
+    assert (await ada.join("results:fresh"))["epoch"] == made["epoch"]
+    await ada.close()
+
+
+async def test_who_kicks_itself_hears_of_it_first(broker):
+    admin = await broker.admin()
+    assert (await admin.call("kick", client_id=admin.id))["kicked"] is True
+    await admin.closed(1008, "kicked")
+
+
 async def test_a_channel_made_anew_is_of_another_past(broker):
     ada = await broker.client()
     first = await ada.join("results:again")
