@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/conn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,6 +15,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "loop/loop.h"
+#include "net/address.h"
 #include "net/inbox.h"
 #include "net/peers.h"
 #include "net/read.h"
@@ -493,26 +493,7 @@ conn_address(const struct conn *conn, char text[PORT_ADDRESS_SIZE],
 {
 	struct sockaddr_storage ss = { 0 };
 	socklen_t len = sizeof ss;
-	const struct sockaddr_in *in = (const struct sockaddr_in *)&ss;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&ss;
-	char ip[INET6_ADDRSTRLEN] = "";
 
-	*loopbackp = false;
-	if (getpeername(conn->fd, (struct sockaddr *)&ss, &len) == 0 &&
-	    ss.ss_family == AF_INET) {
-		inet_ntop(AF_INET, &in->sin_addr, ip, sizeof ip);
-		*loopbackp = ntohl(in->sin_addr.s_addr) >> 24 == 127;
-		snprintf(text, PORT_ADDRESS_SIZE, "%s:%u", ip,
-		    ntohs(in->sin_port));
-		return;
-	}
-	if (ss.ss_family == AF_INET6) {
-		inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof ip);
-		*loopbackp = IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-		snprintf(text, PORT_ADDRESS_SIZE, "[%s]:%u", ip,
-		    ntohs(in6->sin6_port));
-		return;
-	}
-	*loopbackp = ss.ss_family == AF_UNIX;
-	snprintf(text, PORT_ADDRESS_SIZE, "local");
+	(void)getpeername(conn->fd, (struct sockaddr *)&ss, &len);
+	address_text((struct sockaddr *)&ss, text, loopbackp);
 }

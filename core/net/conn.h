@@ -124,7 +124,7 @@ void conn_leave_handshake(struct conn *conn);
 
 void conn_free(struct conn **connp);
 
-/* "127.0.0.1:40000", "[::1]:40000"; *loopbackp: is it this machine? */
+/* Where the peer is; see address.h. */
 void conn_address(const struct conn *conn, char text[PORT_ADDRESS_SIZE],
     bool *loopbackp);
 

@@ -4,12 +4,15 @@
 
 #include "net_fake.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "net/address.h"
 #include "proto/ws.h"
 
 START_TEST(what_a_peer_says_comes_up_in_order)
@@ -494,6 +497,39 @@ START_TEST(an_idle_connection_keeps_no_buffers)
 }
 END_TEST
 
+static const struct {
+	int family;
+	const char *ip, *text;
+	bool loopback;
+} addresses[] = {
+	{ AF_INET, "127.0.0.1", "127.0.0.1:9", true },
+	{ AF_INET, "127.9.9.9", "127.9.9.9:9", true },
+	{ AF_INET, "192.0.2.7", "192.0.2.7:9", false },
+	{ AF_INET6, "::1", "[::1]:9", true },
+	{ AF_INET6, "2001:db8::7", "[2001:db8::7]:9", false },
+	{ AF_INET6, "::ffff:127.0.0.1", "127.0.0.1:9", true },
+	{ AF_INET6, "::ffff:192.0.2.7", "192.0.2.7:9", false },
+};
+
+START_TEST(an_address_is_the_same_whichever_way_it_came)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(9) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+		.sin6_port = htons(9) };
+	bool is_v4 = addresses[_i].family == AF_INET, loopback;
+	char text[PORT_ADDRESS_SIZE];
+
+	ck_assert_int_eq(inet_pton(addresses[_i].family, addresses[_i].ip,
+			     is_v4 ? (void *)&in.sin_addr
+				   : (void *)&in6.sin6_addr),
+	    1);
+	address_text(is_v4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6,
+	    text, &loopback);
+	ck_assert_str_eq(text, addresses[_i].text);
+	ck_assert_int_eq(loopback, addresses[_i].loopback);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -532,6 +568,8 @@ main(void)
 	tcase_add_test(t, w13_a_flood_of_pings_ends_it);
 	tcase_add_test(t, h10_a_handshake_has_its_time);
 	tcase_add_test(t, an_idle_connection_keeps_no_buffers);
+	tcase_add_loop_test(t, an_address_is_the_same_whichever_way_it_came, 0,
+	    sizeof addresses / sizeof addresses[0]);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
