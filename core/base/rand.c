@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "base/hex.h"
+
 void
 rand_bytes(void *data, size_t len)
 {
@@ -29,17 +31,13 @@ rand_bytes(void *data, size_t len)
 void
 rand_hex(char *text, size_t len)
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char byte[64];
 
 	while (len > 0) {
 		size_t n = len < sizeof byte ? len : sizeof byte;
 
 		rand_bytes(byte, n);
-		for (size_t i = 0; i < n; i++) {
-			*text++ = digits[byte[i] >> 4];
-			*text++ = digits[byte[i] & 15];
-		}
+		text = hex_encode(byte, n, text);
 		len -= n;
 	}
 	*text = '\0';

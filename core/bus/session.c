@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/rand.h"
@@ -79,7 +80,6 @@ static void
 mac(const struct session *s, const char *id, size_t len,
     char hex[2 * MAC_LEN + 1])
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char md[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 	const unsigned char *done;
@@ -87,11 +87,7 @@ mac(const struct session *s, const char *id, size_t len,
 	done = HMAC(EVP_sha256(), s->key, sizeof s->key,
 	    (const unsigned char *)id, len, md, &n);
 	assert(done != NULL && n >= MAC_LEN);
-	for (size_t i = 0; i < MAC_LEN; i++) {
-		hex[2 * i] = digits[md[i] >> 4];
-		hex[2 * i + 1] = digits[md[i] & 15];
-	}
-	hex[2 * MAC_LEN] = '\0';
+	*hex_encode(md, MAC_LEN, hex) = '\0';
 }
 
 void

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "loop/loop.h"
-#include "net/address.h"
+#include "net/endpoint.h"
 #include "net/inbox.h"
 #include "net/peers.h"
 #include "net/read.h"
@@ -495,5 +495,5 @@ conn_address(const struct conn *conn, char text[PORT_ADDRESS_SIZE],
 	socklen_t len = sizeof ss;
 
 	(void)getpeername(conn->fd, (struct sockaddr *)&ss, &len);
-	address_text((struct sockaddr *)&ss, text, loopbackp);
+	endpoint_text((struct sockaddr *)&ss, text, loopbackp);
 }

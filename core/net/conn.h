@@ -124,7 +124,7 @@ void conn_leave_handshake(struct conn *conn);
 
 void conn_free(struct conn **connp);
 
-/* Where the peer is; see address.h. */
+/* Where the peer is; see endpoint.h. */
 void conn_address(const struct conn *conn, char text[PORT_ADDRESS_SIZE],
     bool *loopbackp);
 

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
+
 static int
 refuse_with(int status, const char *reason, const char **reasonp)
 {
@@ -472,16 +474,6 @@ http_upgrade(const struct http_request *req, char accept[WS_ACCEPT_SIZE],
 	return answer(101, "", reasonp);
 }
 
-static int
-hex(char c)
-{
-	if (is_digit(c)) {
-		return c - '0';
-	}
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool
 percent_decode(struct aqb_slice text, char *out, size_t size, size_t *lenp)
 {
@@ -493,11 +485,13 @@ percent_decode(struct aqb_slice text, char *out, size_t size, size_t *lenp)
 		if (c == '+') {
 			c = ' ';
 		} else if (c == '%') {
-			if (text.len - i < 3 || hex(text.data[i + 1]) < 0 ||
-			    hex(text.data[i + 2]) < 0) {
+			if (text.len - i < 3 ||
+			    hex_digit(text.data[i + 1]) < 0 ||
+			    hex_digit(text.data[i + 2]) < 0) {
 				return false;
 			}
-			c = hex(text.data[i + 1]) << 4 | hex(text.data[i + 2]);
+			c = hex_digit(text.data[i + 1]) << 4 |
+			    hex_digit(text.data[i + 2]);
 			i += 2;
 		}
 		if (c == 0 || n == size) {

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
-#include "net/address.h"
+#include "net/endpoint.h"
 #include "proto/ws.h"
 
 START_TEST(what_a_peer_says_comes_up_in_order)
@@ -523,7 +523,7 @@ START_TEST(an_address_is_the_same_whichever_way_it_came)
 			     is_v4 ? (void *)&in.sin_addr
 				   : (void *)&in6.sin6_addr),
 	    1);
-	address_text(is_v4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6,
+	endpoint_text(is_v4 ? (struct sockaddr *)&in : (struct sockaddr *)&in6,
 	    text, &loopback);
 	ck_assert_str_eq(text, addresses[_i].text);
 	ck_assert_int_eq(loopback, addresses[_i].loopback);

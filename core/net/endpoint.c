@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/address.h"
+#include "net/endpoint.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -35,7 +35,7 @@ write_v6(const struct sockaddr_in6 *in, char text[PORT_ADDRESS_SIZE],
 }
 
 void
-address_text(const struct sockaddr *address, char text[PORT_ADDRESS_SIZE],
+endpoint_text(const struct sockaddr *address, char text[PORT_ADDRESS_SIZE],
     bool *loopbackp)
 {
 	struct sockaddr_in in;

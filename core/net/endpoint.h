@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef NET_ADDRESS_H
-#define NET_ADDRESS_H
+#ifndef NET_ENDPOINT_H
+#define NET_ENDPOINT_H
 
 /* Where a peer is, for people and for rules. */
 
@@ -14,7 +14,7 @@
  * came through an IPv6 socket (RFC 4291, 2.5.5.2) is IPv4 again.  *loopbackp:
  * is it this machine?
  */
-void address_text(const struct sockaddr *address, char text[PORT_ADDRESS_SIZE],
+void endpoint_text(const struct sockaddr *address, char text[PORT_ADDRESS_SIZE],
     bool *loopbackp);
 
 #endif
