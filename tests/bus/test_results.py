@@ -388,6 +388,8 @@ async def test_without_a_configured_token_nobody_is_an_admin(start):
     ada = await broker.client()
     for token in ("", "x"):
         await ada.refused("INVALID_ARGUMENT", "identify", "token", token=token)
+    await ada.close()
+    ada = await broker.client()
     for command in ("kick", "config", "log_level", "plugins", "list_clients", "client_info", "broadcast"):
         await ada.refused("FORBIDDEN", command, "command")
     await ada.send(type="system", id="s", room="science", channel="explore")
