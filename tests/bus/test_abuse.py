@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import websockets
-from broker import BUILD, PATIENCE, SOURCE
+from broker import BUILD, PATIENCE, SOURCE, Broker
 from raw import Raw
 
 JOIN = b'{"type":"command","command":"join_channel","channel":"%s"}'
@@ -212,3 +212,34 @@ async def test_a_full_disk_under_the_log_holds_nobody_up():
     finally:
         process.kill()
         process.wait()
+
+
+async def test_a_killed_broker_is_back_on_its_port_at_once_and_says_that_the_past_is_gone(start):
+    """O4, with history in memory."""
+    killed = Broker()
+    try:
+        ada = await killed.client()
+        where = await ada.join("past:one")
+        await ada.publish("past:one", 1, ack=True)
+        await ada.expect(type="ack")
+    finally:
+        killed.kill()
+    broker = start("--port", str(killed.port))
+    assert broker.port == killed.port
+    again = await broker.client(f"?session={ada.session}")
+    assert again.welcome["payload"]["resumed"] is False and again.id != ada.id
+    result = await again.join("past:one", since={"seq": 1, "epoch": where["epoch"]})
+    assert result["recovered"] is False and result["epoch"] != where["epoch"]
+    gap = await again.expect(type="gap")
+    assert gap["payload"] == {"from_seq": None, "to_seq": 0, "epoch": result["epoch"], "reason": "epoch"}
+    await again.close()
+
+
+def test_a_second_signal_ends_what_waits_for_its_clients(start):
+    broker = start("--set", "server.close_timeout=1h")
+    peer = Raw(broker.port).open()  # which never answers a close
+    broker.process.send_signal(signal.SIGTERM)
+    assert peer.frame() == (8, struct.pack(">H", 1001) + b"the broker stops")
+    broker.process.send_signal(signal.SIGTERM)
+    assert broker.process.wait(PATIENCE) == 0
+    peer.close()
