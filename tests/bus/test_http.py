@@ -107,6 +107,16 @@ def test_metrics_are_for_this_machine_and_for_those_who_are_allowed(start):
     assert ask(wrong.port, get("/metrics"), address)[0] == 403
 
 
+def test_ipv4_peers_of_a_broker_on_every_address_are_who_they_are(start):
+    broker = start(host="::")
+    assert ask(broker.port, get("/metrics"))[0] == 200
+    address = own_address()
+    if address is not None:
+        assert ask(broker.port, get("/metrics"), address)[0] == 403
+        allowed = start("--set", f"server.metrics_allow={address}", host="::")
+        assert ask(allowed.port, get("/metrics"), address)[0] == 200
+
+
 def test_pongs_that_nobody_asked_for_are_a_sign_of_life_and_no_more(broker):
     """As .NET's client sends them."""
     peer = Raw(broker.port).open()
