@@ -245,10 +245,11 @@ open_file(const char *file)
 	return open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 }
 
-/* Returns false when the file took nothing: a full disk, a closed pipe. */
+/* False when the file did not take all of it: a full disk, a closed pipe. */
 static bool
-write_all(int fd, const char *text, size_t len)
+write_all(int fd, const char *text, size_t len, size_t *tookp)
 {
+	*tookp = 0;
 	while (len > 0) {
 		ssize_t n = write(fd, text, len);
 
@@ -260,8 +261,58 @@ write_all(int fd, const char *text, size_t len)
 		}
 		text += n;
 		len -= (size_t)n;
+		*tookp += (size_t)n;
 	}
 	return true;
+}
+
+/* What the file has not taken. */
+struct damage {
+	bool is_torn;  /* its last line has no end */
+	uint64_t told; /* of the lost lines */
+};
+
+/* The first line after a loss ends what is torn and says how much is lost. */
+static bool
+mend(int fd, struct damage *d)
+{
+	uint64_t gone = atomic_load(&lost);
+	struct log_field f[] = { FN("lines", gone - d->told) };
+	size_t took;
+	bool good;
+	char *line;
+
+	if (d->is_torn && !write_all(fd, "\n", 1, &took)) {
+		return false;
+	}
+	d->is_torn = false;
+	if (gone == d->told) {
+		return true;
+	}
+	line = render(logger.json, AQB_WARNING, "log lines were lost", f, 1);
+	if (line == NULL) {
+		return true;
+	}
+	good = write_all(fd, line, strlen(line), &took);
+	d->is_torn = !good && took > 0;
+	d->told = good ? gone : d->told;
+	free(line);
+	return good;
+}
+
+static void
+write_line(int fd, const char *line, struct damage *d)
+{
+	size_t took;
+
+	if (!mend(fd, d)) {
+		atomic_fetch_add(&lost, 1);
+		return;
+	}
+	if (!write_all(fd, line, strlen(line), &took)) {
+		d->is_torn = took > 0;
+		atomic_fetch_add(&lost, 1);
+	}
 }
 
 static void
@@ -288,6 +339,8 @@ swap_file(void)
 static void *
 writer_main(void *arg)
 {
+	struct damage damage = { .told = atomic_load(&lost) };
+
 	(void)arg;
 	pthread_mutex_lock(&logger.lock);
 	for (;;) {
@@ -309,9 +362,7 @@ writer_main(void *arg)
 		logger.used--;
 		fd = logger.fd;
 		pthread_mutex_unlock(&logger.lock);
-		if (!write_all(fd, line, strlen(line))) {
-			atomic_fetch_add(&lost, 1);
-		}
+		write_line(fd, line, &damage);
 		free(line);
 		pthread_mutex_lock(&logger.lock);
 	}

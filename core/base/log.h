@@ -48,7 +48,8 @@ void log_line(enum aqb_level level, const char *message,
 /* Where and how; file NULL or "" is standard error.  Starts the writer.
  * False when the file cannot be opened (errno says why). */
 bool log_open(const char *file, bool json);
-/* Write what waits, then stop.  Lines after it go to standard error. */
+/* Write what waits, as far as that takes a second, then stop.  Lines after it
+ * go to standard error. */
 void log_close(void);
 /* Open the file anew, for logrotate. */
 void log_reopen(void);
