@@ -16,7 +16,7 @@
 
 /*
  * One question.  Of a room it asks each of its channels the same, and merges
- * the answers by time when the last is there.
+ * the answers by time as they come.
  */
 struct reading {
 	uint32_t magic;
@@ -35,9 +35,8 @@ struct reading {
 	size_t open;    /* answers to come, and one while still asking */
 	enum aqb_err err;
 	bool more;
-	struct aqb_msg **msg;
+	struct aqb_msg **msg; /* of a room: in order, at most `limit` */
 	size_t n;
-	size_t cap;
 };
 
 static void
@@ -70,13 +69,13 @@ fail(struct reading *r, enum aqb_code code, const char *field, const char *text)
 
 /* By time; what came in the same millisecond by channel, then by seq. */
 static int
-by_time(const void *a, const void *b)
+by_time(const struct aqb_msg *a, const struct aqb_msg *b)
 {
 	struct aqb_msg_view x, y;
 	int order;
 
-	msg_view(*(struct aqb_msg *const *)a, &x);
-	msg_view(*(struct aqb_msg *const *)b, &y);
+	msg_view(a, &x);
+	msg_view(b, &y);
 	if (x.timestamp != y.timestamp) {
 		return x.timestamp < y.timestamp ? -1 : 1;
 	}
@@ -90,16 +89,65 @@ by_time(const void *a, const void *b)
 	return x.seq < y.seq ? -1 : x.seq > y.seq;
 }
 
-/* The first or the last `limit` of the merged messages, within the bytes. */
+/* Let go of all but the first or the last `limit`. */
+static void
+trim(struct reading *r)
+{
+	size_t limit = r->range.limit;
+	bool last = (r->range.flags & AQB_RANGE_LAST) != 0;
+	size_t over;
+
+	if (r->n <= limit) {
+		return;
+	}
+	over = r->n - limit;
+	for (size_t i = 0; i < over; i++) {
+		msg_unref(&r->msg[last ? i : limit + i]);
+	}
+	if (last) {
+		memmove(r->msg, r->msg + over, limit * sizeof(r->msg[0]));
+	}
+	r->n = limit;
+	r->more = true;
+}
+
+/* Merge one channel's messages, which are in order, with what there is.  Never
+ * more than twice the limit is held, however many channels the room has. */
+static bool
+merge(struct reading *r, const struct aqb_answer *answer)
+{
+	size_t i = 0, j = 0, n = 0;
+	struct aqb_msg **all;
+
+	if (answer->n == 0) {
+		return true;
+	}
+	all = try_new((r->n + answer->n) * sizeof(struct aqb_msg *));
+	if (all == NULL) {
+		return false;
+	}
+	while (i < r->n || j < answer->n) {
+		bool old = j == answer->n ||
+		    (i < r->n && by_time(r->msg[i], answer->msgs[j]) <= 0);
+
+		all[n++] = old ? r->msg[i++] : msg_ref(answer->msgs[j++]);
+	}
+	free(r->msg);
+	r->msg = all;
+	r->n = n;
+	trim(r);
+	return true;
+}
+
+/* As many of the merged messages, from the first or the last, as fit. */
 static void
 cut(struct reading *r, size_t *firstp, size_t *np)
 {
 	bool last = (r->range.flags & AQB_RANGE_LAST) != 0;
-	size_t n = r->n < r->range.limit ? r->n : r->range.limit;
 	size_t bytes = 0;
 	size_t fit = 0;
 
-	while (fit < n) {
+	while (fit < r->n) {
 		size_t i = last ? r->n - 1 - fit : fit;
 
 		bytes += msg_json(r->msg[i]).len + 1;
@@ -124,9 +172,6 @@ room_done(struct reading *r)
 		    aqb_strerror(r->err));
 		return;
 	}
-	if (r->n > 1) {
-		qsort(r->msg, r->n, sizeof(struct aqb_msg *), by_time);
-	}
 	cut(r, &first, &answer.n);
 	answer.msgs = r->msg + first;
 	answer.more = r->more;
@@ -150,13 +195,9 @@ on_room_read(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 	OBJ_CAST(r, arg, READING_MAGIC);
 	if (err != AQB_OK) {
 		r->err = err;
-	} else if (!try_grow(&r->msg, &r->cap, r->n + answer->n,
-		       sizeof(struct aqb_msg *))) {
+	} else if (!merge(r, answer)) {
 		r->err = AQB_ENOMEM;
 	} else {
-		for (size_t i = 0; i < answer->n; i++) {
-			r->msg[r->n++] = msg_ref(answer->msgs[i]);
-		}
 		r->more = r->more || answer->more;
 	}
 	one_answered(r);
