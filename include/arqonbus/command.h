@@ -47,7 +47,8 @@ typedef void aqb_command_f(void *self, aqb_ticket ticket,
  * `?` makes one optional.  Types: `n` a name (letters, digits, `_.-`), `s` a
  * string (the range is its length in bytes), `u` an unsigned integer (its
  * value), `b` a bool, `o` an object, `a` a string or an array of strings,
- * `t` an RFC 3339 timestamp, `j` any value.
+ * `t` an RFC 3339 timestamp (handed on in milliseconds since 1970), `j` any
+ * value.
  *
  * `room:n channel:n` is an address: all of its spellings are understood, and
  * a missing one is answered TARGET_REQUIRED.  `channel?:n` makes do with a

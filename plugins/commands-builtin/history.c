@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "../common/render.h"
 #include "builtin.h"
@@ -37,46 +36,15 @@ struct shown {
 	size_t n;
 };
 
-/* The broker has checked that it is a timestamp: date, time, maybe a
- * fraction, and Z or an offset. */
-static int64_t
-to_ms(const char *text)
-{
-	struct tm tm = { 0 };
-	int64_t ms = 0;
-	int end = 0, hours = 0, minutes = 0, weight = 100;
-
-	sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon,
-	    &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end);
-	tm.tm_year -= 1900;
-	tm.tm_mon--;
-	text += end;
-	if (*text == '.') {
-		for (text++; *text >= '0' && *text <= '9'; text++) {
-			ms += (*text - '0') * weight;
-			weight /= 10;
-		}
-	}
-	if (sscanf(text, "%*[+-]%2d:%2d", &hours, &minutes) == 2) {
-		minutes += hours * 60;
-		minutes = *text == '-' ? -minutes : minutes;
-	}
-	return ((int64_t)timegm(&tm) - minutes * 60) * 1000 + ms;
-}
-
 /* A bound of time.  0 would be none, so that the first millisecond of 1970
  * is taken for the one before it: nothing is as old as either. */
 static int64_t
 arg_time(const struct aqb_call *call, const char *name)
 {
-	const char *text = arg_string(call, name);
-	int64_t ms;
+	struct json_object *v = arg_json(call, name);
+	int64_t ms = v == NULL ? 0 : json_object_get_int64(v);
 
-	if (text == NULL) {
-		return 0;
-	}
-	ms = to_ms(text);
-	return ms == 0 ? -1 : ms;
+	return v != NULL && ms == 0 ? -1 : ms;
 }
 
 static uint64_t

@@ -402,6 +402,21 @@ add_default(struct json_object *args, const struct param *p)
 	json_object_object_add(args, p->name, v);
 }
 
+/* As the broker does: timestamps go to plugins as milliseconds. */
+static void
+read_timestamp(struct json_object *args, const struct param *p)
+{
+	struct json_object *v = NULL;
+	int64_t ms;
+
+	if (p->type != 't' || !json_object_object_get_ex(args, p->name, &v)) {
+		return;
+	}
+	ck_assert(clock_parse(json_object_get_string(v),
+	    (size_t)json_object_get_string_len(v), &ms));
+	json_object_object_add(args, p->name, json_object_new_int64(ms));
+}
+
 static const struct aqb_command *
 command_of(const struct fake_host *fake, const char *name)
 {
@@ -435,6 +450,7 @@ fake_call(struct fake_host *fake, const char *command, const char *room,
 	    "not an object: %.100s", args);
 	while (param_next(&params, &p)) {
 		add_default(call.args, &p);
+		read_timestamp(call.args, &p);
 	}
 	ck_assert_uint_lt(called_count, TICKETS_MAX);
 	*replyp = (struct fake_reply){ .times = 0 };
