@@ -14,8 +14,8 @@
 /*
  * A cursor is "<serial>.<key>": the serial of the last thing looked at, which
  * only ever grows along a list, and a key that finds it again if it is still
- * there (a channel's lane, a client's id).  If it is gone the list is walked
- * from its start to the first with a larger serial.
+ * there (a channel's lane, the end of a client's id).  If it is gone the list
+ * is walked from its start to the first with a larger serial.
  */
 static bool
 cursor_read(const char *cursor, uint64_t *serialp, const char **keyp)
@@ -123,6 +123,42 @@ list_channels(struct bus *bus, const char *room_name, const char *client_type,
 	return AQB_CODE_OK;
 }
 
+#define ID_PREFIX "arq_client_"
+
+static void
+client_cursor(char next[AQB_CURSOR_SIZE], uint64_t serial,
+    const struct client *client)
+{
+	snprintf(next, AQB_CURSOR_SIZE, "%" PRIu64 ".%s", serial,
+	    client->id + strlen(ID_PREFIX));
+}
+
+static struct client *
+client_of(struct bus *bus, const char *key)
+{
+	char id[CLIENT_ID_SIZE];
+
+	snprintf(id, sizeof id, ID_PREFIX "%s", key);
+	return client_find(bus, id, strlen(id));
+}
+
+/* The first member after the cursor. */
+static struct member *
+member_from(struct channel *ch, uint64_t serial, const char *key)
+{
+	struct client *client = client_of(ch->bus, key);
+	struct member *m = client == NULL ? NULL : member_find(client, ch);
+
+	if (m != NULL && m->serial == serial) {
+		return TAILQ_NEXT(m, channel_link);
+	}
+	m = TAILQ_FIRST(&ch->members);
+	while (m != NULL && m->serial <= serial) {
+		m = TAILQ_NEXT(m, channel_link);
+	}
+	return m;
+}
+
 enum aqb_code
 list_members(struct channel *ch, const struct aqb_page *page,
     aqb_client_visit_f *visit, void *arg, char nextp[AQB_CURSOR_SIZE],
@@ -137,12 +173,10 @@ list_members(struct channel *ch, const struct aqb_page *page,
 	if (page->cursor != NULL && !cursor_read(page->cursor, &serial, &key)) {
 		return bad_cursor(why);
 	}
-	TAILQ_FOREACH (m, &ch->members, channel_link) {
+	for (m = member_from(ch, serial, key); m != NULL;
+	     m = TAILQ_NEXT(m, channel_link)) {
 		struct aqb_client_info info;
 
-		if (m->serial <= serial) {
-			continue;
-		}
 		if (shown == page->limit) {
 			break;
 		}
@@ -155,22 +189,25 @@ list_members(struct channel *ch, const struct aqb_page *page,
 		last = m;
 	}
 	if (m != NULL && last != NULL) {
-		snprintf(nextp, AQB_CURSOR_SIZE, "%" PRIu64 ".", last->serial);
+		client_cursor(nextp, last->serial, last->client);
 	}
 	return AQB_CODE_OK;
 }
 
+/* The first client after the cursor. */
 static struct client *
-client_from(struct bus *bus, uint64_t serial)
+client_from(struct bus *bus, uint64_t serial, const char *key)
 {
-	struct client *client;
+	struct client *client = client_of(bus, key);
 
-	TAILQ_FOREACH (client, &bus->clients, link) {
-		if (client->serial > serial) {
-			return client;
-		}
+	if (client != NULL && client->serial == serial) {
+		return TAILQ_NEXT(client, link);
 	}
-	return NULL;
+	client = TAILQ_FIRST(&bus->clients);
+	while (client != NULL && client->serial <= serial) {
+		client = TAILQ_NEXT(client, link);
+	}
+	return client;
 }
 
 enum aqb_code
@@ -191,7 +228,7 @@ list_clients(struct bus *bus, const char *client_type,
 	if (type_filter(client_type, &type, why) != AQB_CODE_OK) {
 		return AQB_CODE_INVALID_ARGUMENT;
 	}
-	for (client = client_from(bus, serial); client != NULL;
+	for (client = client_from(bus, serial, key); client != NULL;
 	     client = TAILQ_NEXT(client, link)) {
 		struct aqb_client_info info;
 
@@ -208,7 +245,7 @@ list_clients(struct bus *bus, const char *client_type,
 		last = client;
 	}
 	if (client != NULL && last != NULL) {
-		snprintf(nextp, AQB_CURSOR_SIZE, "%" PRIu64 ".", last->serial);
+		client_cursor(nextp, last->serial, last);
 	}
 	return AQB_CODE_OK;
 }

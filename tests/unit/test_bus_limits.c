@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 static struct peer *ada, *bob;
 
 static void
@@ -317,6 +319,72 @@ START_TEST(a_page_goes_on_where_what_it_ended_with_is_gone)
 }
 END_TEST
 
+static bool
+see(void *arg, const struct aqb_client_info *info)
+{
+	buf_puts(arg, info->client_id);
+	return true;
+}
+
+static unsigned
+times(const char *text, const char *what)
+{
+	unsigned n = 0;
+
+	while ((text = strstr(text, what)) != NULL) {
+		text += strlen(what);
+		n++;
+	}
+	return n;
+}
+
+/* Read a page of members and of clients; false when it was the last. */
+static bool
+turn_page(char members[AQB_CURSOR_SIZE], char clients[AQB_CURSOR_SIZE],
+    struct buf *seen)
+{
+	struct aqb_page page = { .size = sizeof page, .limit = 3 };
+	char next[AQB_CURSOR_SIZE];
+	struct aqb_why why;
+
+	page.cursor = members[0] == '\0' ? NULL : members;
+	ck_assert_int_eq(bus_api(bus)->members(NULL, "c", "d", &page, see, seen,
+			     next, &why),
+	    AQB_CODE_OK);
+	memcpy(members, next, sizeof next);
+	page.cursor = clients[0] == '\0' ? NULL : clients;
+	ck_assert_int_eq(bus_api(bus)->clients(NULL, NULL, &page, see, seen,
+			     next, &why),
+	    AQB_CODE_OK);
+	memcpy(clients, next, sizeof next);
+	return members[0] != '\0';
+}
+
+START_TEST(pages_of_people_show_each_once_though_some_go)
+{
+	char members[AQB_CURSOR_SIZE] = "", clients[AQB_CURSOR_SIZE] = "";
+	struct peer *peer[10] = { ada, bob };
+	struct buf seen = { 0 };
+
+	for (int i = 0; i < 10; i++) {
+		if (i > 1) {
+			peer[i] = come("");
+		}
+		join(peer[i], "c", "d");
+	}
+	ck_assert(turn_page(members, clients, &seen));
+	ck_assert(turn_page(members, clients, &seen));
+	go(peer[5]); /* the last of the page */
+	ck_assert(turn_page(members, clients, &seen));
+	ck_assert(!turn_page(members, clients, &seen));
+	ck_assert_str_eq(clients, "");
+	for (int i = 0; i < 10; i++) {
+		ck_assert_uint_eq(times(buf_text(&seen), peer[i]->id), 2);
+	}
+	buf_fini(&seen);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -343,6 +411,7 @@ main(void)
 	tcase_add_test(t, persistent_offenders_are_closed);
 	tcase_add_test(t, violations_are_forgiven_after_a_minute);
 	tcase_add_test(t, pages_of_a_list_show_each_once);
+	tcase_add_test(t, pages_of_people_show_each_once_though_some_go);
 	tcase_add_test(t, a_page_goes_on_where_what_it_ended_with_is_gone);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
