@@ -17,6 +17,10 @@
 #define CHANGES_MAX 128
 #define RECORDS_MAX (64u * 1024u) /* bytes, but for one record more */
 
+/* Told to all who watch in one interval, likewise: a crowd that watches itself
+ * come is told in smaller portions, so that nobody else has to wait for it. */
+#define TOLD_MAX (8u * 1024u * 1024u)
+
 /* One client that came or went. */
 struct change {
 	char id[CLIENT_ID_SIZE];
@@ -171,16 +175,25 @@ tell(struct channel *ch, const struct batch *batch)
 	msg_unref(&common);
 }
 
+static size_t
+portion(const struct channel *ch)
+{
+	size_t fair = TOLD_MAX / (ch->presence_count + 1);
+
+	return fair < RECORDS_MAX ? fair : RECORDS_MAX;
+}
+
 /* Tell the oldest changes now, and begin to wait. */
 static void
 flush(struct presence *p)
 {
 	struct batch batch = { .n = 0 };
 	struct change *change;
+	size_t most = portion(p->channel) + 1; /* never nothing */
 	size_t bytes = 0;
 
 	while ((change = p->changes) != NULL && batch.n < CHANGES_MAX &&
-	    bytes < RECORDS_MAX) {
+	    bytes < most) {
 		HASH_DEL(p->changes, change);
 		batch.change[batch.n++] = change;
 		bytes += change->record == NULL ? sizeof change->id

@@ -401,6 +401,30 @@ START_TEST(a_presence_message_is_not_much_longer_than_a_client_may_send)
 }
 END_TEST
 
+START_TEST(a_crowd_is_told_of_itself_in_small_portions)
+{
+	char avatar[1010];
+	char query[1100];
+	size_t messages = 1;
+
+	memset(avatar, 'a', sizeof avatar - 1);
+	avatar[sizeof avatar - 1] = '\0';
+	snprintf(query, sizeof query, "avatar=%s", avatar);
+	watch(ada);
+	for (int i = 0; i < 300; i++) {
+		watch(come(query));
+	}
+	time_passes(150);
+	ck_assert_uint_lt(strlen(hears(ada, "'event':'presence'")), 30000);
+	for (int i = 0; i < 30; i++) {
+		time_passes(150);
+		messages += skip(ada);
+	}
+	ck_assert_uint_ge(messages, 12);
+	ck_assert_uint_lt(messages, 20); /* and then all is told */
+}
+END_TEST
+
 START_TEST(a_record_is_told_as_it_is_when_the_client_joins)
 {
 	watch(ada);
@@ -447,6 +471,7 @@ main(void)
 	    who_watches_and_comes_hears_of_the_others_that_came_with_it);
 	tcase_add_test(t,
 	    a_presence_message_is_not_much_longer_than_a_client_may_send);
+	tcase_add_test(t, a_crowd_is_told_of_itself_in_small_portions);
 	tcase_add_test(t, a_record_is_told_as_it_is_when_the_client_joins);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
