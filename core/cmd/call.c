@@ -32,7 +32,7 @@ struct call {
 	bool known; /* the command is one of the registry's */
 	bool answered;
 	aqb_ticket ticket;
-	struct client *client;
+	struct client *client; /* NULL: gone, nobody wants the answer */
 	char command[AQB_NAME_MAX + 1];
 	struct aqb_msg *request; /* holds the id */
 	struct aqb_slice request_id;
@@ -75,8 +75,10 @@ call_free(struct call **callp)
 	if (call->ticket != 0) {
 		HASH_DEL(desk.open, call);
 	}
-	TAILQ_REMOVE(&call->client->calls->list, call, link);
-	call->client->calls->n--;
+	if (call->client != NULL) {
+		TAILQ_REMOVE(&call->client->calls->list, call, link);
+		call->client->calls->n--;
+	}
 	msg_unref(&call->request);
 	msg_unref(&call->reply);
 	call->magic = 0;
@@ -187,6 +189,10 @@ open_call(aqb_ticket ticket)
 		LOG(AQB_WARNING, "a late or double reply was ignored");
 		return NULL;
 	}
+	if (call->client == NULL) {
+		call_free(&call);
+		return NULL;
+	}
 	return call;
 }
 
@@ -233,6 +239,10 @@ on_deadline(void *arg)
 	struct aqb_why why;
 
 	OBJ_CAST(call, arg, CALL_MAGIC);
+	if (call->client == NULL) {
+		call_free(&call);
+		return;
+	}
 	reject(&why, AQB_CODE_TIMEOUT, NULL,
 	    "%s: no answer after %llu ms; it may still happen", call->command,
 	    (unsigned long long)desk.env.timeout);
@@ -349,6 +359,23 @@ on_caller(void *arg, aqb_ticket ticket)
 	return call == NULL ? NULL : call->client;
 }
 
+/* Its client is gone.  While its answer is to come it is kept, so that the
+ * answer is not taken for one too many. */
+static void
+orphan(struct call *call)
+{
+	struct calls *calls = call->client->calls;
+
+	if (call->answered || call->ticket == 0) {
+		call_free(&call);
+		return;
+	}
+	TAILQ_REMOVE(&calls->list, call, link);
+	calls->n--;
+	call->client = NULL;
+	msg_unref(&call->request);
+}
+
 static void
 on_client_gone(void *arg, struct client *client)
 {
@@ -359,7 +386,7 @@ on_client_gone(void *arg, struct client *client)
 		return;
 	}
 	while ((call = TAILQ_FIRST(&client->calls->list)) != NULL) {
-		call_free(&call);
+		orphan(call);
 	}
 	free(client->calls);
 	client->calls = NULL;
@@ -381,6 +408,12 @@ calls_init(const struct calls_env *env)
 void
 calls_fini(void)
 {
-	assert(desk.open == NULL);
+	struct call *call, *next;
+
+	HASH_ITER(hh, desk.open, call, next)
+	{
+		assert(call->client == NULL);
+		call_free(&call);
+	}
 	memset(&desk.env, 0, sizeof desk.env);
 }

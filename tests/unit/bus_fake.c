@@ -40,7 +40,7 @@ struct wire {
 	uint64_t mark;
 };
 
-static struct loop *loop;
+struct loop *loop;
 struct desk *desk;
 static struct store *store;
 static struct port port;

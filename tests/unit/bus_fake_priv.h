@@ -7,8 +7,10 @@
 #include "bus_fake.h"
 
 struct desk;
+struct loop;
 
 extern struct desk *desk;
+extern struct loop *loop;
 extern const struct aqb_storage_ops backend_ops;
 
 /* Turn the loop until nothing moves. */
