@@ -335,23 +335,6 @@ bus_is_short_of_memory(const struct bus *bus)
 }
 
 static void
-reject_request(struct client *client, struct port_up *up)
-{
-	client->last_activity = client->bus->wall;
-	client_error(client, up->env.id, up->code, up->why);
-	switch (up->code) {
-	case AQB_CODE_INVALID_JSON:
-	case AQB_CODE_INVALID_ENVELOPE:
-	case AQB_CODE_UNSUPPORTED_VERSION:
-	case AQB_CODE_UNKNOWN_TYPE:
-		client_violation(client);
-		break;
-	default:
-		break;
-	}
-}
-
-static void
 handle(struct bus *bus, struct port_up *up)
 {
 	struct client *client = up->conn->client;
@@ -369,7 +352,7 @@ handle(struct bus *bus, struct port_up *up)
 		break;
 	case PORT_REJECT:
 		if (listens) {
-			reject_request(client, up);
+			router_reject(client, up);
 		}
 		break;
 	case PORT_READY:

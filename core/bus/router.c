@@ -255,7 +255,8 @@ wait_for_allowance(struct client *client, const struct port_up *up,
 	bool is_command = up->env.type == ENVELOPE_COMMAND;
 	uint64_t wait;
 
-	if (a == NULL || up->env.type == ENVELOPE_PING) {
+	if (a == NULL ||
+	    (up->kind == PORT_REQUEST && up->env.type == ENVELOPE_PING)) {
 		return 0;
 	}
 	*whatp = is_command ? "commands_per_second" : "messages_per_second";
@@ -299,6 +300,26 @@ is_over_rate(struct client *client, const struct port_up *up)
 	client_error(client, up->env.id, AQB_CODE_RATE_LIMITED, &why);
 	client_violation(client);
 	return true;
+}
+
+void
+router_reject(struct client *client, const struct port_up *up)
+{
+	client->last_activity = client->bus->wall;
+	if (is_over_rate(client, up)) {
+		return;
+	}
+	client_error(client, up->env.id, up->code, up->why);
+	switch (up->code) {
+	case AQB_CODE_INVALID_JSON:
+	case AQB_CODE_INVALID_ENVELOPE:
+	case AQB_CODE_UNSUPPORTED_VERSION:
+	case AQB_CODE_UNKNOWN_TYPE:
+		client_violation(client);
+		break;
+	default:
+		break;
+	}
 }
 
 /* Over 90 % of the memory limit whoever publishes is paused until there is

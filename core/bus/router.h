@@ -10,6 +10,10 @@
 /* Route one good envelope.  Takes up->msg. */
 void router_request(struct client *client, struct port_up *up);
 
+/* Answer one that is not good.  It counts like any other, so that nonsense is
+ * no way around the limits. */
+void router_reject(struct client *client, const struct port_up *up);
+
 /* Acks that wait for the storage: nobody to tell, or nowhere to deliver. */
 void router_client_gone(struct client *client);
 void router_channel_gone(struct channel *ch);

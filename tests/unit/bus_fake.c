@@ -282,9 +282,14 @@ say(struct peer *peer, const char *fmt, ...)
 	va_end(ap);
 	swap_quotes(text);
 	code = envelope_decode(text, strlen(text), &env, &why);
-	ck_assert_msg(code == AQB_CODE_OK, "%s: %s", text, why.text);
-	up = post(w, PORT_REQUEST);
+	up = post(w, code == AQB_CODE_OK ? PORT_REQUEST : PORT_REJECT);
 	up->bytes = (uint32_t)strlen(text);
+	if (code != AQB_CODE_OK) {
+		up->code = code;
+		up->why = xnew(sizeof *up->why);
+		*up->why = why;
+		env = (struct envelope){ .type = ENVELOPE_PING, .id = env.id };
+	}
 	up->msg = envelope_keep(&env);
 	up->env = env;
 	free(text);

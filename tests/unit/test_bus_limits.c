@@ -219,6 +219,19 @@ START_TEST(bytes_are_limited)
 }
 END_TEST
 
+START_TEST(nonsense_is_no_way_around_the_limits)
+{
+	settings.messages = (struct bus_rate){ .rate = 1, .burst = 2 };
+	meet_again();
+	say(ada, "{'type':'event','room':'a b'}");
+	hears(ada, "INVALID_NAME");
+	say(ada, "{'type':'ping','id':7}");
+	hears(ada, "INVALID_ENVELOPE");
+	say(ada, "{'type':'event','room':'a b','id':'x'}");
+	hears(ada, "RATE_LIMITED", "'request_id':'x'");
+}
+END_TEST
+
 START_TEST(a_ping_costs_nothing)
 {
 	settings.messages = (struct bus_rate){ .rate = 1, .burst = 1 };
@@ -407,6 +420,7 @@ main(void)
 	tcase_add_test(t, channels_are_made_only_so_fast);
 	tcase_add_test(t, messages_are_limited_and_the_wait_is_told);
 	tcase_add_test(t, bytes_are_limited);
+	tcase_add_test(t, nonsense_is_no_way_around_the_limits);
 	tcase_add_test(t, a_ping_costs_nothing);
 	tcase_add_test(t, persistent_offenders_are_closed);
 	tcase_add_test(t, violations_are_forgiven_after_a_minute);
