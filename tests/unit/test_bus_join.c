@@ -311,7 +311,7 @@ START_TEST(n4_a_client_joins_only_so_many)
 	bus_remake();
 	ada = come("");
 	for (int i = 0; i < 3; i++) {
-		char name[8];
+		char name[16];
 
 		snprintf(name, sizeof name, "c%d", i);
 		ck_assert_int_eq(join(ada, "r", name).code, AQB_CODE_OK);

@@ -317,7 +317,7 @@ START_TEST(a_page_goes_on_where_what_it_ended_with_is_gone)
 	}
 	bus_api(bus)->channels(NULL, "c", NULL, &page, count, &n, next, &why);
 	for (int i = 0; i < 10; i++) {
-		char name[8];
+		char name[16];
 
 		snprintf(name, sizeof name, "d%d", i);
 		destroy(ada, "c", name, true);
