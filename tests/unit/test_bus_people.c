@@ -394,10 +394,12 @@ START_TEST(a_presence_message_is_not_much_longer_than_a_client_may_send)
 		join(come(query), "c", "d");
 	}
 	time_passes(150);
-	ck_assert_uint_lt(strlen(hears(ada, "'event':'presence'")), 70000);
-	time_passes(150);
-	hears(ada, "'event':'presence'");
-	hears_nothing(ada);
+	ck_assert_uint_gt(heard(ada), 0);
+	while (heard(ada) > 0) {
+		ck_assert_uint_lt(strlen(hears(ada, "'event':'presence'")),
+		    70000);
+		time_passes(150);
+	}
 }
 END_TEST
 
