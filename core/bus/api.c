@@ -52,11 +52,28 @@ caller(aqb_ticket call)
 	return the_bus->hooks.caller(the_bus->hooks.arg, call);
 }
 
+/* Fill a caller's struct as far as both know it; both begin with their size. */
+static void
+hand_out(void *outp, const void *mine, uint32_t size)
+{
+	uint32_t theirs;
+
+	memcpy(&theirs, outp, sizeof theirs);
+	if (theirs < size) {
+		size = theirs;
+	}
+	memcpy(outp, mine, size);
+	memcpy(outp, &size, sizeof size);
+}
+
 static void
 api_stats(const struct aqb_host *host, struct aqb_stats *statsp)
 {
+	struct aqb_stats mine;
+
 	(void)host;
-	stats_fill(the_bus, statsp);
+	stats_fill(the_bus, &mine);
+	hand_out(statsp, &mine, sizeof mine);
 }
 
 static bool
@@ -180,12 +197,14 @@ api_channel_get(const struct aqb_host *host, const char *room, const char *name,
     struct aqb_channel_info *infop, struct aqb_why *why)
 {
 	struct channel *ch = channel_find(the_bus, room, name);
+	struct aqb_channel_info mine;
 
 	(void)host;
 	if (ch == NULL) {
 		return no_channel(room, name, why);
 	}
-	channel_info(ch, infop);
+	channel_info(ch, &mine);
+	hand_out(infop, &mine, sizeof mine);
 	return AQB_CODE_OK;
 }
 
@@ -277,12 +296,14 @@ api_client_get(const struct aqb_host *host, const char *name,
     struct aqb_client_info *infop, struct aqb_why *why)
 {
 	struct client *client = find(name);
+	struct aqb_client_info mine;
 
 	(void)host;
 	if (client == NULL) {
 		return no_client(name, why);
 	}
-	client_info(client, infop);
+	client_info(client, &mine);
+	hand_out(infop, &mine, sizeof mine);
 	return AQB_CODE_OK;
 }
 
@@ -302,6 +323,7 @@ api_identify(const struct aqb_host *host, aqb_ticket call,
 {
 	static char token[SESSION_TOKEN_SIZE]; /* borrowed by *infop */
 	struct client *client = caller(call);
+	struct aqb_client_info mine;
 	enum aqb_code code;
 
 	(void)host;
@@ -314,9 +336,10 @@ api_identify(const struct aqb_host *host, aqb_ticket call,
 		return code;
 	}
 	client_tell_identity(client);
-	client_info(client, infop);
+	client_info(client, &mine);
 	session_token(the_bus->session, client->id, token);
-	infop->session = token;
+	mine.session = token;
+	hand_out(infop, &mine, sizeof mine);
 	return AQB_CODE_OK;
 }
 

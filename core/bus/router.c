@@ -253,17 +253,19 @@ wait_for_allowance(struct client *client, const struct port_up *up,
 	struct allowance *a = client->allowance;
 	uint64_t now = loop_now(client->bus->loop);
 	bool is_command = up->env.type == ENVELOPE_COMMAND;
+	bool is_ping =
+	    up->kind == PORT_REQUEST && up->env.type == ENVELOPE_PING;
 	uint64_t wait;
 
-	if (a == NULL ||
-	    (up->kind == PORT_REQUEST && up->env.type == ENVELOPE_PING)) {
+	if (a == NULL) {
 		return 0;
 	}
 	*whatp = is_command ? "commands_per_second" : "messages_per_second";
-	wait = is_command ? bucket_take(&a->commands, c->commands.rate,
-				c->commands.burst, 1, now)
-			  : bucket_take(&a->messages, c->messages.rate,
-				c->messages.burst, 1, now);
+	wait = is_ping   ? 0
+	    : is_command ? bucket_take(&a->commands, c->commands.rate,
+			       c->commands.burst, 1, now)
+			 : bucket_take(&a->messages, c->messages.rate,
+			       c->messages.burst, 1, now);
 	if (wait > 0) {
 		return wait;
 	}

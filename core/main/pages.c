@@ -115,7 +115,7 @@ static void
 put_bus(const struct pages *pages, struct buf *b)
 {
 	const struct aqb_bus *api = bus_api(pages->bus);
-	struct aqb_stats s;
+	struct aqb_stats s = { .size = sizeof s };
 
 	api->stats(NULL, &s);
 	metric_put(b, "arqonbus_clients", "Clients connected.", "gauge",

@@ -10,6 +10,11 @@
  *
  * Whatever can be refused returns enum aqb_code, 0 for success, and writes
  * the sentence for the client into *why.
+ *
+ * Whoever makes a struct sets its size.  Into one of the caller's (statsp,
+ * infop) the broker writes as much as both know, and says in size how much
+ * that was; what visitors get has the broker's own size.  So look with
+ * AQB_HAS before you read a member that was added later.
  */
 
 #include <arqonbus/abi.h>

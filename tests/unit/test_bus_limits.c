@@ -243,6 +243,19 @@ START_TEST(a_ping_costs_nothing)
 }
 END_TEST
 
+START_TEST(but_its_bytes_count)
+{
+	settings.bytes = (struct bus_rate){ .rate = 1, .burst = 100 };
+	meet_again();
+	for (int i = 0; i < 6; i++) {
+		say(ada, "{'type':'ping'}"); /* 15 bytes */
+		hears(ada, "'type':'pong'");
+	}
+	say(ada, "{'type':'ping'}");
+	hears(ada, "RATE_LIMITED");
+}
+END_TEST
+
 START_TEST(persistent_offenders_are_closed)
 {
 	settings.messages = (struct bus_rate){ .rate = 1, .burst = 1 };
@@ -422,6 +435,7 @@ main(void)
 	tcase_add_test(t, bytes_are_limited);
 	tcase_add_test(t, nonsense_is_no_way_around_the_limits);
 	tcase_add_test(t, a_ping_costs_nothing);
+	tcase_add_test(t, but_its_bytes_count);
 	tcase_add_test(t, persistent_offenders_are_closed);
 	tcase_add_test(t, violations_are_forgiven_after_a_minute);
 	tcase_add_test(t, pages_of_a_list_show_each_once);

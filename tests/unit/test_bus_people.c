@@ -429,6 +429,31 @@ START_TEST(a_crowd_is_told_of_itself_in_small_portions)
 }
 END_TEST
 
+START_TEST(an_older_plugin_gets_no_more_than_it_has_room_for)
+{
+	struct {
+		struct aqb_client_info info;
+		char behind[8];
+	} room = { .behind = "behind" };
+
+	room.info.size = offsetof(struct aqb_client_info, channels);
+	room.info.channels = 77;
+	join(ada, "c", "d");
+	ck_assert_int_eq(bus_api(bus)->client_get(NULL, ada->id, &room.info,
+			     NULL),
+	    AQB_CODE_OK);
+	ck_assert_str_eq(room.info.client_id, ada->id);
+	ck_assert_uint_eq(room.info.size,
+	    offsetof(struct aqb_client_info, channels));
+	ck_assert_uint_eq(room.info.channels, 77);
+	room.info.size = sizeof room; /* a newer one gets less */
+	bus_api(bus)->client_get(NULL, ada->id, &room.info, NULL);
+	ck_assert_uint_eq(room.info.size, sizeof room.info);
+	ck_assert_uint_eq(room.info.channels, 1);
+	ck_assert_str_eq(room.behind, "behind");
+}
+END_TEST
+
 START_TEST(a_record_is_told_as_it_is_when_the_client_joins)
 {
 	watch(ada);
@@ -476,6 +501,7 @@ main(void)
 	tcase_add_test(t,
 	    a_presence_message_is_not_much_longer_than_a_client_may_send);
 	tcase_add_test(t, a_crowd_is_told_of_itself_in_small_portions);
+	tcase_add_test(t, an_older_plugin_gets_no_more_than_it_has_room_for);
 	tcase_add_test(t, a_record_is_told_as_it_is_when_the_client_joins);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
