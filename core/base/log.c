@@ -17,11 +17,11 @@
 
 #define RING_LINES 4096
 #define PER_SECOND 100
-#define CLASSES 64
+#define CLASSES 1024 /* far more than there are sentences */
+#define PROBES 16
 #define CLOSE_SECONDS 1 /* to write what is left at the end */
 
-/* How often a sentence came in this second; the slot is chosen by where the
- * sentence lies in memory, and a collision only shares the allowance. */
+/* How often a sentence came in this second. */
 struct allowance {
 	const char *message;
 	int64_t second;
@@ -176,6 +176,23 @@ enqueue(char *line)
 	pthread_cond_signal(&logger.filled);
 }
 
+/* A sentence's slot, found by where it lies in memory.  Were there too many
+ * sentences, two would share an allowance.  The lock is held. */
+static struct allowance *
+class_of(const char *message)
+{
+	size_t first = ((uintptr_t)message >> 3) % CLASSES;
+
+	for (size_t i = 0; i < PROBES; i++) {
+		struct allowance *a = &logger.class[(first + i) % CLASSES];
+
+		if (a->message == message || a->message == NULL) {
+			return a;
+		}
+	}
+	return &logger.class[first];
+}
+
 /*
  * May this sentence be written now?  When a new second begins for one that
  * was held back, say how often.  The lock is held.
@@ -183,8 +200,7 @@ enqueue(char *line)
 static bool
 allowed(enum aqb_level level, const char *message)
 {
-	struct allowance *a =
-	    &logger.class[((uintptr_t)message >> 3) % CLASSES];
+	struct allowance *a = class_of(message);
 	int64_t second = clock_wall_ms() / 1000;
 	uint32_t held_back = a->held_back;
 

@@ -13,12 +13,34 @@
 /* How far the clocks are ahead of the kernel's, in milliseconds. */
 static _Atomic int64_t passed, day_jumped;
 
+/* Once it is frozen time passes only then, however slow the machine. */
+static _Atomic int64_t frozen[2]; /* seconds: of the day, monotonic */
+
+static inline void
+freeze_time(void)
+{
+	struct timespec ts;
+
+	if (frozen[0] == 0) {
+		syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+		frozen[1] = ts.tv_sec;
+		syscall(SYS_clock_gettime, CLOCK_REALTIME, &ts);
+		frozen[0] = ts.tv_sec;
+	}
+}
+
 int
 clock_gettime(clockid_t id, struct timespec *ts)
 {
 	int err = (int)syscall(SYS_clock_gettime, id, ts);
 	int64_t ms = id == CLOCK_REALTIME ? passed + day_jumped : passed;
 
+	if (frozen[0] != 0 &&
+	    (id == CLOCK_REALTIME || id == CLOCK_MONOTONIC ||
+		id == CLOCK_MONOTONIC_COARSE)) {
+		ts->tv_sec = frozen[id != CLOCK_REALTIME];
+		ts->tv_nsec = 0;
+	}
 	if (err == 0 &&
 	    (id == CLOCK_REALTIME || id == CLOCK_MONOTONIC ||
 		id == CLOCK_MONOTONIC_COARSE)) {

@@ -15,6 +15,7 @@
 static void
 setup(void)
 {
+	freeze_time();
 	storage_open("storage-memory", NULL);
 }
 
@@ -239,6 +240,7 @@ END_TEST
 static void
 setup_small(void)
 {
+	freeze_time();
 	storage_open("storage-memory", "memory_limit=64KiB");
 }
 

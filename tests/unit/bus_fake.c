@@ -558,6 +558,7 @@ bus_setup(void)
 		.ping_interval = 25000,
 	};
 	backend = (struct backend){ .keeps = 500 };
+	freeze_time();
 	hash_init();
 	log_tap(drop_line);
 	make();

@@ -77,6 +77,7 @@ note(struct port_up *up)
 		e->close_code = up->close_code;
 		e->close_reason = up->reason;
 		port_post(up->conn, PORT_FORGET);
+		e->conn = NULL; /* another may come to lie there */
 		break;
 	}
 	port_hello_free(&up->hello);
@@ -373,6 +374,7 @@ net_setup(void)
 		.write_timeout = 10000,
 		.max_connections = 100,
 	};
+	freeze_time();
 	log_tap(drop_line);
 	hash_init();
 	loop = loop_new();
