@@ -35,22 +35,33 @@ upper_end(size_t i)
 void
 hist_add(struct hist *h, uint64_t us)
 {
-	h->count++;
-	h->sum += us;
-	h->bucket[index_of(us)]++;
+	count_add(&h->count, 1);
+	count_add(&h->sum, us);
+	count_add(&h->bucket[index_of(us)], 1);
+}
+
+void
+hist_merge(struct hist *h, const struct hist *other)
+{
+	count_add(&h->count, count_get(&other->count));
+	count_add(&h->sum, count_get(&other->sum));
+	for (size_t i = 0; i < HIST_BUCKETS; i++) {
+		count_add(&h->bucket[i], count_get(&other->bucket[i]));
+	}
 }
 
 uint64_t
 hist_quantile(const struct hist *h, double share)
 {
-	double want = share * (double)h->count;
+	uint64_t count = count_get(&h->count);
+	double want = share * (double)count;
 	uint64_t seen = 0;
 
-	if (h->count == 0) {
+	if (count == 0) {
 		return 0;
 	}
 	for (size_t i = 0; i < HIST_BUCKETS; i++) {
-		seen += h->bucket[i];
+		seen += count_get(&h->bucket[i]);
 		if (seen > 0 && (double)seen >= want) {
 			return upper_end(i);
 		}
@@ -65,7 +76,7 @@ hist_under(const struct hist *h, uint64_t us)
 	uint64_t n = 0;
 
 	for (size_t i = 0; i <= last; i++) {
-		n += h->bucket[i];
+		n += count_get(&h->bucket[i]);
 	}
 	return n;
 }

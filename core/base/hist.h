@@ -5,21 +5,26 @@
 /*
  * A histogram of durations in microseconds, log-linear: sixteen steps for
  * every doubling, so that a percentile is right to about 6 %, from 1 us to
- * over an hour.  Recording is one increment.
+ * over an hour.  Recording is one increment, by one thread; any may read.
  */
 
 #include <stdint.h>
+
+#include "base/count.h"
 
 #define HIST_STEPS 16
 #define HIST_BUCKETS (32 * HIST_STEPS)
 
 struct hist {
-	uint64_t count;
-	uint64_t sum; /* us */
-	uint64_t bucket[HIST_BUCKETS];
+	atomic_uint_fast64_t count;
+	atomic_uint_fast64_t sum; /* us */
+	atomic_uint_fast64_t bucket[HIST_BUCKETS];
 };
 
 void hist_add(struct hist *h, uint64_t us);
+
+/* Add what another has recorded. */
+void hist_merge(struct hist *h, const struct hist *other);
 
 /* The smallest duration that at least this share (0..1) stayed at or under,
  * in us; 0 when nothing was recorded. */

@@ -110,7 +110,8 @@ void
 bus_add_port(struct bus *bus, struct port *port, const struct hist *routing)
 {
 	OBJ_CHECK(bus, BUS_MAGIC);
-	assert(bus->ports < BUS_PORTS);
+	assert(bus->ports < BUS_PORTS && TAILQ_EMPTY(&bus->channels));
+	port->number = (uint32_t)bus->ports;
 	bus->routing[bus->ports] = routing;
 	bus->port[bus->ports++] = port;
 }
@@ -195,13 +196,11 @@ bus_seal(struct bus *bus, struct aqb_msg *msg, const struct msg_fields *fields)
 void
 bus_send(struct client *client, struct aqb_msg *msg)
 {
-	struct port_down *d;
+	struct port_conn *conn = client->conn;
 
-	if (client->dropped) {
-		return;
+	if (!client->dropped) {
+		port_load(conn->port, port_post(conn, PORT_SEND), msg);
 	}
-	d = port_post(client->conn, PORT_SEND);
-	d->msg = msg_ref(msg);
 }
 
 void
@@ -241,19 +240,27 @@ bus_close(struct client *client, uint16_t code, const char *fmt, ...)
 	d->reason = try_strndup(reason, strlen(reason));
 }
 
+/* One entry for each worker that has anybody in the lane; lane 0 is of all. */
 void
 bus_deliver(struct bus *bus, uint32_t lane, struct aqb_msg *msg,
     const struct client *except, uint64_t mark, uint64_t received_us)
 {
-	for (size_t i = 0; i < bus->ports; i++) {
-		struct port_down *d = mailbox_add(bus->port[i]->down);
+	const struct channel *ch =
+	    lane == PORT_LANE_ALL ? NULL : bus->lane[lane];
 
-		d->kind = PORT_DELIVER;
+	for (size_t i = 0; i < bus->ports; i++) {
+		struct port *port = bus->port[i];
+		struct port_down *d;
+
+		if (ch != NULL && ch->listeners[i] == 0) {
+			continue;
+		}
+		d = port_add(port, PORT_DELIVER);
 		d->lane = lane;
 		d->conn = except == NULL ? NULL : except->conn;
-		d->msg = msg_ref(msg);
 		d->mark = mark;
 		d->received_us = received_us;
+		port_load(port, d, msg);
 	}
 }
 
@@ -304,8 +311,8 @@ watch_memory(struct bus *bus)
 	}
 	store_usage(bus->store, &messages, &used);
 	for (size_t i = 0; i < bus->ports; i++) {
-		used += atomic_load_explicit(&bus->port[i]->outbox_bytes,
-		    memory_order_relaxed);
+		used += count_get(&bus->port[i]->outbox_bytes) +
+		    port_waiting(bus->port[i]);
 	}
 	if (used >= limit) {
 		bus->memory = MEMORY_FULL;
@@ -386,5 +393,22 @@ bus_turn_end(void *arg)
 		}
 	}
 	watch_memory(bus);
+	for (size_t i = 0; i < bus->ports; i++) {
+		port_end_bus_turn(bus->port[i]);
+	}
+	return false;
+}
+
+bool
+bus_has_work(void *arg)
+{
+	const struct bus *bus;
+
+	OBJ_CAST(bus, arg, BUS_MAGIC);
+	for (size_t i = 0; i < bus->ports; i++) {
+		if (!mailbox_is_empty(bus->port[i]->up)) {
+			return true;
+		}
+	}
 	return false;
 }

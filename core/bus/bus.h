@@ -78,12 +78,16 @@ void bus_set_hooks(struct bus *bus, const struct bus_hooks *hooks);
  * reason, when the list is not right. */
 bool bus_bootstrap(struct bus *bus, struct aqb_why *why);
 
-/* A worker's boxes.  `routing` is its latency histogram. */
+/* A worker's boxes, before there is any channel.  `routing` is its latency
+ * histogram. */
 void bus_add_port(struct bus *bus, struct port *port,
     const struct hist *routing);
 
 /* Route everything that has come up; a loop_turn_end_f. */
 bool bus_turn_end(void *bus);
+
+/* Has anything come up?  A loop_has_work_f. */
+bool bus_has_work(void *bus);
 
 /* Tell every client goodbye with this close code and reason. */
 void bus_close_all(struct bus *bus, uint16_t code, const char *reason);

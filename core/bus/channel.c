@@ -172,17 +172,19 @@ channel_new(struct bus *bus, const char *room_name, const char *name)
 	size_t name_len = strlen(name);
 	struct room *room = room_find(bus, room_name);
 	struct channel *ch = NULL;
+	size_t listeners;
 
 	if (room == NULL && (room = room_new(bus, room_name)) == NULL) {
 		return NULL;
 	}
-	ch = try_new(sizeof *ch + room_len + name_len + 2);
+	listeners = bus->ports * sizeof ch->listeners[0];
+	ch = try_new(sizeof *ch + listeners + room_len + name_len + 2);
 	if (ch == NULL) {
 		goto fail;
 	}
 	set_defaults(ch, bus);
 	ch->room = room;
-	ch->stream = (char *)(ch + 1);
+	ch->stream = (char *)(ch + 1) + listeners;
 	memcpy(ch->stream, room_name, room_len);
 	ch->stream[room_len] = ':';
 	memcpy(ch->stream + room_len + 1, name, name_len);

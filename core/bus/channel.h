@@ -51,6 +51,7 @@ struct channel {
 	TAILQ_ENTRY(channel) heard_link;
 	TAILQ_ENTRY(channel) link;
 	UT_hash_handle hh;
+	uint32_t listeners[]; /* in the lane, on each of the bus's ports */
 };
 
 struct catchup;
@@ -59,6 +60,7 @@ struct member {
 	uint32_t magic;
 	bool echo;
 	bool presence;
+	bool listens; /* in the channel's lane */
 	struct client *client;
 	struct channel *channel;
 	struct catchup *catchup; /* not NULL: live messages wait in it */

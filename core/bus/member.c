@@ -75,15 +75,27 @@ member_free(struct member **memberp)
 void
 member_listen(struct member *m)
 {
+	struct port_conn *conn = m->client->conn;
+
 	OBJ_CHECK(m, MEMBER_MAGIC);
-	port_post(m->client->conn, PORT_JOIN)->lane = m->channel->lane;
+	if (!m->listens) {
+		m->listens = true;
+		m->channel->listeners[conn->port->number]++;
+		port_post(conn, PORT_JOIN)->lane = m->channel->lane;
+	}
 }
 
 void
 member_unlisten(struct member *m)
 {
+	struct port_conn *conn = m->client->conn;
+
 	OBJ_CHECK(m, MEMBER_MAGIC);
-	port_post(m->client->conn, PORT_LEAVE)->lane = m->channel->lane;
+	if (m->listens) {
+		m->listens = false;
+		m->channel->listeners[conn->port->number]--;
+		port_post(conn, PORT_LEAVE)->lane = m->channel->lane;
+	}
 }
 
 void

@@ -4,17 +4,83 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "proto/msg.h"
 
 struct port_down *
-port_post(struct port_conn *conn, enum port_down_kind kind)
+port_add(struct port *port, enum port_down_kind kind)
 {
-	struct port_down *d = mailbox_add(conn->port->down);
+	struct port_down *d = mailbox_add(port->down);
 
 	d->kind = kind;
+	return d;
+}
+
+struct port_down *
+port_post(struct port_conn *conn, enum port_down_kind kind)
+{
+	struct port_down *d = port_add(conn->port, kind);
+
 	d->conn = conn;
 	return d;
+}
+
+void
+port_load(struct port *port, struct port_down *d, struct aqb_msg *msg)
+{
+	d->msg = msg_ref(msg);
+	port->bytes_posted += msg_frame(msg).len;
+}
+
+void
+port_unload(struct port *port, struct port_down *d)
+{
+	if (d->msg != NULL) {
+		count_add(&port->bytes_down, msg_frame(d->msg).len);
+	}
+	msg_unref(&d->msg);
+	free(d->reason);
+	d->reason = NULL;
+}
+
+uint64_t
+port_waiting(const struct port *port)
+{
+	return port->bytes_posted - count_get(&port->bytes_down);
+}
+
+void
+port_end_bus_turn(struct port *port)
+{
+	bool wake = mailbox_post(port->down);
+
+	if (port->worker == NULL) {
+		return;
+	}
+	if (atomic_exchange(&port->is_full, false) || wake) {
+		loop_wake(port->worker);
+	}
+}
+
+void
+port_end_worker_turn(struct port *port)
+{
+	if (mailbox_post(port->up) && port->bus != NULL) {
+		loop_wake(port->bus);
+	}
+}
+
+/* First say that it is full, then look again: the bus may just have emptied
+ * it, and then either saw that or left room. */
+bool
+port_has_room(struct port *port)
+{
+	if (mailbox_count(port->up) < PORT_UP_MAX) {
+		return true;
+	}
+	atomic_store(&port->is_full, true);
+	return mailbox_count(port->up) < PORT_UP_MAX;
 }
 
 void
@@ -25,6 +91,15 @@ port_init(struct port *port)
 	port->down = mailbox_new(sizeof(struct port_down));
 }
 
+void
+port_share(struct port *port, struct loop *bus, struct loop *worker)
+{
+	port->bus = bus;
+	port->worker = worker;
+	mailbox_share(port->up);
+	mailbox_share(port->down);
+}
+
 /* What nobody will take any more is freed here. */
 void
 port_fini(struct port *port)
@@ -32,14 +107,15 @@ port_fini(struct port *port)
 	struct port_up *up;
 	struct port_down *down;
 
+	mailbox_post(port->up);
+	mailbox_post(port->down);
 	while ((up = mailbox_take(port->up)) != NULL) {
 		port_hello_free(&up->hello);
 		msg_unref(&up->msg);
 		free(up->why);
 	}
 	while ((down = mailbox_take(port->down)) != NULL) {
-		msg_unref(&down->msg);
-		free(down->reason);
+		port_unload(port, down);
 	}
 	mailbox_free(&port->up);
 	mailbox_free(&port->down);

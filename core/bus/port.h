@@ -17,25 +17,36 @@
  */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <arqonbus/error.h>
 
+#include "base/count.h"
 #include "proto/envelope.h"
 
 struct aqb_msg;
+struct loop;
 struct mailbox;
 
 /* What both sides know of a worker. */
 struct port {
 	struct mailbox *up;   /* struct port_up, to the bus */
 	struct mailbox *down; /* struct port_down, to the worker */
+	struct loop *bus;     /* of either side; NULL while it is one */
+	struct loop *worker;
+	uint32_t number; /* among the bus's ports */
 
 	/* Written by the worker, read by anyone. */
-	atomic_uint_fast64_t connections;
 	atomic_uint_fast64_t outbox_bytes; /* memory that waits to be sent */
 	atomic_uint_fast64_t delivered;    /* messages put into outboxes */
+	atomic_uint_fast64_t bytes_down;   /* of messages taken from `down` */
+
+	/* The worker reads nothing more until the bus has taken from `up`. */
+	atomic_bool is_full;
+
+	uint64_t bytes_posted; /* of messages, by the bus */
 };
 
 /* The head of every connection. */
@@ -106,8 +117,35 @@ struct port_down {
 /* Post to the worker of a connection; the caller fills in the rest. */
 struct port_down *port_post(struct port_conn *conn, enum port_down_kind kind);
 
-/* Make and unmake the boxes. */
+/* The same, about no connection in particular. */
+struct port_down *port_add(struct port *port, enum port_down_kind kind);
+
+/* Give an entry a message; takes a reference of its own. */
+void port_load(struct port *port, struct port_down *d, struct aqb_msg *msg);
+
+/* The worker is done with an entry: let go of all that it carries. */
+void port_unload(struct port *port, struct port_down *d);
+
+/* How many bytes of messages wait in the box down.  For the bus. */
+uint64_t port_waiting(const struct port *port);
+
+/* The bus has emptied the box up, and its turn is over: show the worker what
+ * it posted, wake it if there is anything or if it waited for room. */
+void port_end_bus_turn(struct port *port);
+
+/* Show the bus what has come up, and wake it. */
+void port_end_worker_turn(struct port *port);
+
+/* How many requests wait at most, before a worker reads no more. */
+#define PORT_UP_MAX 4096
+
+/* May the worker put in more requests?  If not, it will be woken. */
+bool port_has_room(struct port *port);
+
+/* Make and unmake the boxes, of a worker on the bus's own loop; or, shared,
+ * of one with a thread and a loop of its own. */
 void port_init(struct port *port);
+void port_share(struct port *port, struct loop *bus, struct loop *worker);
 void port_fini(struct port *port);
 
 #endif

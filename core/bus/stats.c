@@ -17,12 +17,7 @@ latency(const struct bus *bus, struct aqb_stats *s)
 	struct hist all = { 0 };
 
 	for (size_t i = 0; i < bus->ports; i++) {
-		const struct hist *h = bus->routing[i];
-
-		all.count += h->count;
-		for (size_t j = 0; j < HIST_BUCKETS; j++) {
-			all.bucket[j] += h->bucket[j];
-		}
+		hist_merge(&all, bus->routing[i]);
 	}
 	s->p50 = (double)hist_quantile(&all, 0.50) / 1000;
 	s->p90 = (double)hist_quantile(&all, 0.90) / 1000;
@@ -35,8 +30,7 @@ delivered(const struct bus *bus)
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < bus->ports; i++) {
-		n += atomic_load_explicit(&bus->port[i]->delivered,
-		    memory_order_relaxed);
+		n += count_get(&bus->port[i]->delivered);
 	}
 	return n;
 }

@@ -155,11 +155,6 @@ conf_check(const struct conf *c, struct aqb_why *why)
 {
 	const struct conf_server *s = &c->server;
 
-	if (s->io_threads != 0) {
-		return refuse(why, AQB_EINVAL,
-		    "%s: io_threads: %u threads are not possible in this version; write 0, connections are then served by the main thread",
-		    origin_of(c, "server", "io_threads"), s->io_threads);
-	}
 	if (s->outbox_limit < s->max_message_size) {
 		return refuse(why, AQB_EINVAL,
 		    "%s: outbox_limit: below max_message_size, so that no such message could be delivered; raise it",

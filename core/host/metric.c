@@ -233,9 +233,10 @@ metric_put_hist(struct buf *b, const char *name, const char *help,
 		    (unsigned long long)hist_under(h, top - 1));
 	}
 	buf_printf(b, "%s_bucket{le=\"+Inf\"} %llu\n", name,
-	    (unsigned long long)h->count);
+	    (unsigned long long)count_get(&h->count));
 	buf_printf(b, "%s_sum %.6f\n%s_count %llu\n", name,
-	    (double)h->sum / 1e6, name, (unsigned long long)h->count);
+	    (double)count_get(&h->sum) / 1e6, name,
+	    (unsigned long long)count_get(&h->count));
 }
 
 static void

@@ -2,6 +2,7 @@
 #include "loop/loop.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -36,6 +37,9 @@ struct loop {
 
 	struct turn_end end[TURN_ENDS];
 	size_t ends;
+	loop_has_work_f *has_work;
+	void *has_work_arg;
+	atomic_bool waits; /* for an event: whoever has work writes wake_fd */
 
 	/* Posts from any thread.  The eventfd is written once per batch. */
 	pthread_mutex_t lock;
@@ -54,13 +58,10 @@ run_posts(evutil_socket_t fd, short what, void *arg)
 	struct loop *loop;
 	struct post *batch;
 	size_t n, cap;
-	uint64_t count;
 
+	(void)fd;
 	(void)what;
 	OBJ_CAST(loop, arg, LOOP_MAGIC);
-	if (read(fd, &count, sizeof count) < 0) {
-		return; /* somebody was woken for nothing */
-	}
 	pthread_mutex_lock(&loop->lock);
 	batch = loop->post;
 	n = loop->posts;
@@ -77,10 +78,29 @@ run_posts(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* Watched edge-triggered, the eventfd need not be read: every write is an
+ * event.  It would be full after 2^64 - 2 of them. */
+static void
+interrupt(struct loop *loop)
+{
+	const uint64_t one = 1;
+	ssize_t n = write(loop->wake_fd, &one, sizeof one);
+
+	assert(n == sizeof one);
+}
+
+void
+loop_wake(struct loop *loop)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	if (atomic_load(&loop->waits) && atomic_exchange(&loop->waits, false)) {
+		interrupt(loop);
+	}
+}
+
 bool
 loop_post(struct loop *loop, loop_post_f *fn, void *arg)
 {
-	const uint64_t one = 1;
 	bool wake, ok;
 
 	OBJ_CHECK(loop, LOOP_MAGIC);
@@ -93,10 +113,7 @@ loop_post(struct loop *loop, loop_post_f *fn, void *arg)
 	}
 	pthread_mutex_unlock(&loop->lock);
 	if (ok && wake) {
-		/* An eventfd is full only after 2^64 - 2 of these. */
-		ssize_t n = write(loop->wake_fd, &one, sizeof one);
-
-		assert(n == sizeof one);
+		interrupt(loop);
 	}
 	return ok;
 }
@@ -120,8 +137,8 @@ loop_new(void)
 	pthread_mutex_init(&loop->lock, NULL);
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	assert(loop->wake_fd >= 0);
-	loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST,
-	    run_posts, loop);
+	loop->wake = event_new(loop->base, loop->wake_fd,
+	    EV_READ | EV_PERSIST | EV_ET, run_posts, loop);
 	assert(loop->wake != NULL && event_add(loop->wake, NULL) == 0);
 	return loop;
 }
@@ -179,16 +196,35 @@ loop_at_turn_end(struct loop *loop, loop_turn_end_f *fn, void *arg)
 }
 
 void
+loop_before_wait(struct loop *loop, loop_has_work_f *fn, void *arg)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	assert(loop->has_work == NULL);
+	loop->has_work = fn;
+	loop->has_work_arg = arg;
+}
+
+/* First say that it waits, then look: work that comes in between is either
+ * seen here, or its bringer sees `waits`. */
+static bool
+may_wait(struct loop *loop)
+{
+	atomic_store(&loop->waits, true);
+	return loop->has_work == NULL || !loop->has_work(loop->has_work_arg);
+}
+
+void
 loop_turn(struct loop *loop, bool wait)
 {
 	int flags = EVLOOP_ONCE;
 
 	OBJ_CHECK(loop, LOOP_MAGIC);
-	if (!wait || loop->busy) {
+	if (!wait || loop->busy || !may_wait(loop)) {
 		flags |= EVLOOP_NONBLOCK;
 	}
 	loop->now = 0; /* the wait may be long */
 	event_base_loop(loop->base, flags);
+	atomic_store(&loop->waits, false);
 	loop->busy = false;
 	for (size_t i = 0; i < loop->ends; i++) {
 		loop->busy |= loop->end[i].fn(loop->end[i].arg);

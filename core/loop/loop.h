@@ -39,6 +39,19 @@ void loop_turn(struct loop *loop, bool wait);
 typedef bool loop_turn_end_f(void *arg);
 void loop_at_turn_end(struct loop *loop, loop_turn_end_f *fn, void *arg);
 
+/* Before it waits, a loop asks fn whether there is work all the same: what
+ * another thread has put somewhere without waking it, for instance. */
+typedef bool loop_has_work_f(void *arg);
+void loop_before_wait(struct loop *loop, loop_has_work_f *fn, void *arg);
+
+/*
+ * Have the loop run another turn, if it waits.  From any thread, after work
+ * was put where fn of loop_before_wait() finds it: if that store, and the
+ * load by fn, are sequentially consistent, no work is overlooked, and a loop
+ * that is busy anyway costs no system call.
+ */
+void loop_wake(struct loop *loop);
+
 /* Run fn in a later turn of this loop.  From any thread; what is posted first
  * runs first.  False when there is no memory. */
 typedef void loop_post_f(void *arg);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loop/mailbox.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,19 +10,61 @@
 #include "base/obj.h"
 
 #define MAILBOX_MAGIC 0x35c9d06bu
-#define FIRST_CAP 64
-#define KEEP_CAP 4096 /* entries' room kept when the box falls empty */
+#define BLOCK_ENTRIES 32
+#define CACHE_LINE 64
 
-/* One array, filled at the end and emptied from the front; it starts over
- * whenever it is empty, which is once a turn. */
+/*
+ * A list of blocks.  Entries are numbered from 0 for ever; entry i is in the
+ * (i / BLOCK_ENTRIES)th block.  The putter links a new block behind the last
+ * before it posts an entry in it, so a taker that sees the entry sees the
+ * link.  One empty block goes back and forth, and at a steady pace nothing is
+ * allocated.
+ *
+ * What each thread writes has cache lines of its own: they meet only in
+ * `posted` and `taken`, once a batch and once an entry.
+ */
+struct block {
+	struct block *next;
+	char entry[];
+};
+
 struct mailbox {
 	uint32_t magic;
+	bool is_shared;
 	size_t size;
-	size_t cap;
-	size_t head;
-	size_t tail;
-	char *entry;
+	_Atomic(struct block *) spare;
+
+	char apart1[CACHE_LINE];
+	/* The putter's. */
+	struct block *last;
+	uint64_t added;
+	atomic_uint_fast64_t posted;
+
+	char apart2[CACHE_LINE];
+	/* The taker's. */
+	struct block *first;
+	uint64_t seen; /* of `posted` */
+	atomic_uint_fast64_t taken;
 };
+
+static struct block *
+block_new(struct mailbox *box)
+{
+	struct block *b = atomic_exchange(&box->spare, NULL);
+
+	if (b == NULL) {
+		b = xnew(sizeof *b + BLOCK_ENTRIES * box->size);
+	}
+	b->next = NULL;
+	return b;
+}
+
+/* Keep it for the next block_new(), instead of the one kept before. */
+static void
+block_free(struct mailbox *box, struct block *b)
+{
+	free(atomic_exchange(&box->spare, b));
+}
 
 struct mailbox *
 mailbox_new(size_t entry_size)
@@ -30,8 +73,7 @@ mailbox_new(size_t entry_size)
 
 	box->magic = MAILBOX_MAGIC;
 	box->size = entry_size;
-	box->cap = FIRST_CAP;
-	box->entry = xnew(box->cap * box->size);
+	box->first = box->last = block_new(box);
 	return box;
 }
 
@@ -44,58 +86,97 @@ mailbox_free(struct mailbox **boxp)
 		return;
 	}
 	OBJ_TAKE(box, boxp, MAILBOX_MAGIC);
-	free(box->entry);
+	while (box->first != NULL) {
+		struct block *b = box->first;
+
+		box->first = b->next;
+		free(b);
+	}
+	free(atomic_load(&box->spare));
 	box->magic = 0;
 	free(box);
 }
 
-static void
-grow(struct mailbox *box)
+void
+mailbox_share(struct mailbox *box)
 {
-	char *old = box->entry;
-
-	box->entry = xnew(box->cap * 2 * box->size);
-	memcpy(box->entry, old + box->head * box->size,
-	    (box->tail - box->head) * box->size);
-	box->tail -= box->head;
-	box->head = 0;
-	box->cap *= 2;
-	free(old);
+	OBJ_CHECK(box, MAILBOX_MAGIC);
+	assert(box->added == 0);
+	box->is_shared = true;
 }
 
 void *
 mailbox_add(struct mailbox *box)
 {
-	void *p;
+	size_t at;
+	char *p;
 
 	OBJ_CHECK(box, MAILBOX_MAGIC);
-	if (box->tail == box->cap) {
-		grow(box);
+	at = box->added % BLOCK_ENTRIES;
+	if (at == 0 && box->added > 0) {
+		box->last->next = block_new(box);
+		box->last = box->last->next;
 	}
-	p = box->entry + box->tail++ * box->size;
+	box->added++;
+	p = box->last->entry + at * box->size;
 	memset(p, 0, box->size);
 	return p;
 }
 
-void *
-mailbox_take(struct mailbox *box)
+bool
+mailbox_post(struct mailbox *box)
 {
 	OBJ_CHECK(box, MAILBOX_MAGIC);
-	if (box->head == box->tail) {
-		box->head = box->tail = 0;
-		if (box->cap > KEEP_CAP) {
-			free(box->entry);
-			box->cap = FIRST_CAP;
-			box->entry = xnew(box->cap * box->size);
-		}
-		return NULL;
+	if (atomic_load_explicit(&box->posted, memory_order_relaxed) ==
+	    box->added) {
+		return false;
 	}
-	return box->entry + box->head++ * box->size;
+	/* In one order for all with a loop's going to sleep; see loop_wake. */
+	atomic_store(&box->posted, box->added);
+	return true;
 }
 
 size_t
 mailbox_count(const struct mailbox *box)
 {
 	OBJ_CHECK(box, MAILBOX_MAGIC);
-	return box->tail - box->head;
+	return box->added - atomic_load(&box->taken);
+}
+
+/* What the taker may see of what was added. */
+static uint64_t
+visible(const struct mailbox *box)
+{
+	return box->is_shared ? atomic_load(&box->posted) : box->added;
+}
+
+void *
+mailbox_take(struct mailbox *box)
+{
+	uint64_t at;
+
+	OBJ_CHECK(box, MAILBOX_MAGIC);
+	at = atomic_load_explicit(&box->taken, memory_order_relaxed);
+	if (at == box->seen) {
+		box->seen = visible(box);
+	}
+	if (at == box->seen) {
+		return NULL;
+	}
+	if (at % BLOCK_ENTRIES == 0 && at > 0) {
+		struct block *b = box->first;
+
+		box->first = b->next;
+		block_free(box, b);
+	}
+	atomic_store_explicit(&box->taken, at + 1, memory_order_relaxed);
+	return box->first->entry + at % BLOCK_ENTRIES * box->size;
+}
+
+bool
+mailbox_is_empty(const struct mailbox *box)
+{
+	OBJ_CHECK(box, MAILBOX_MAGIC);
+	return visible(box) ==
+	    atomic_load_explicit(&box->taken, memory_order_relaxed);
 }

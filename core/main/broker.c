@@ -25,6 +25,7 @@
 #include "loop/timer.h"
 #include "main/pages.h"
 #include "main/version.h"
+#include "net/crew.h"
 #include "net/listen.h"
 #include "net/worker.h"
 
@@ -37,7 +38,8 @@
 /*
  * Who calls whom: the loop runs connections' events, then at the end of each
  * turn the bus (what came up), then the worker (what went down, and the
- * writes).  Everything else hangs on those.
+ * writes).  With I/O threads each worker does the same on a loop of its own.
+ * Everything else hangs on those.
  */
 struct broker {
 	uint32_t magic;
@@ -48,7 +50,7 @@ struct broker {
 	struct plugins *plugins;
 	struct service_env env;
 	struct bus *bus;
-	struct worker *worker;
+	struct crew *crew;
 	struct listener *listener;
 	struct pages pages;
 	struct sig *sig[4];
@@ -189,7 +191,7 @@ on_goodbye(void *arg)
 
 	OBJ_CAST(b, arg, BROKER_MAGIC);
 	patience = b->conf->server.close_timeout + GOODBYE_MS;
-	if (atomic_load(&b->worker->port.connections) > 0 &&
+	if (crew_connections(b->crew) > 0 &&
 	    loop_now(b->loop) - b->last_stats < patience) {
 		timer_set(b->loop, &b->goodbye, 10);
 		return;
@@ -212,7 +214,7 @@ stop(struct broker *b, int signo)
 	health_set_draining(true);
 	listener_free(&b->listener);
 	timer_stop(&b->beat);
-	worker_drop_strangers(b->worker);
+	crew_drop_strangers(b->crew);
 	bus_close_all(b->bus, 1001, "the broker stops");
 	b->last_stats = loop_now(b->loop);
 	timer_set(b->loop, &b->goodbye, 0);
@@ -259,13 +261,20 @@ put_together(struct broker *b)
 	    .plugins = b->plugins,
 	    .timeout = b->conf->server.command_timeout,
 	});
-	b->worker = worker_new(b->loop, &net);
-	bus_add_port(b->bus, &b->worker->port, &b->worker->routing);
+	loop_at_turn_end(b->loop, on_turn_end, b);
+	loop_at_turn_end(b->loop, bus_turn_end, b->bus);
+	loop_before_wait(b->loop, bus_has_work, b->bus);
+	b->crew = crew_new(b->loop, &net, b->conf->server.io_threads);
+	for (uint32_t i = 0; i < b->crew->size; i++) {
+		struct worker *w = b->crew->worker[i];
+
+		bus_add_port(b->bus, &w->port, &w->routing);
+	}
 	b->pages = (struct pages){
 		.conf = b->conf,
 		.bus = b->bus,
 		.store = b->store,
-		.worker = b->worker,
+		.crew = b->crew,
 		.plugins = b->plugins,
 		.started = clock_wall_ms(),
 	};
@@ -285,9 +294,6 @@ broker_new(const struct conf *conf)
 	put_together(b);
 	timer_init(&b->beat, on_beat, b);
 	timer_init(&b->goodbye, on_goodbye, b);
-	loop_at_turn_end(b->loop, on_turn_end, b);
-	loop_at_turn_end(b->loop, bus_turn_end, b->bus);
-	loop_at_turn_end(b->loop, worker_turn_end, b->worker);
 	return b;
 }
 
@@ -306,9 +312,10 @@ broker_free(struct broker **brokerp)
 	timer_stop(&b->beat);
 	timer_stop(&b->goodbye);
 	listener_free(&b->listener);
-	/* The worker says goodbye for those that are still there. */
+	/* The workers say goodbye for those that are still there. */
+	crew_stop(b->crew);
 	bus_drop_all(b->bus);
-	worker_free(&b->worker);
+	crew_free(&b->crew);
 	bus_forget_ports(b->bus);
 	plugins_free(&b->plugins);
 	bus_free(&b->bus);
@@ -346,6 +353,7 @@ int
 broker_start(struct broker *b, struct aqb_why *why)
 {
 	const struct conf_server *c = &b->conf->server;
+	struct net_conf net = net_settings(b);
 	int err;
 
 	OBJ_CHECK(b, BROKER_MAGIC);
@@ -359,12 +367,13 @@ broker_start(struct broker *b, struct aqb_why *why)
 	if (!bus_bootstrap(b->bus, why)) {
 		return AQB_EINVAL;
 	}
-	b->listener =
-	    listener_new(b->loop, c->host, (uint16_t)c->port, b->worker, why);
+	b->listener = listener_new(b->loop, c->host, (uint16_t)c->port, &net,
+	    b->crew, why);
 	if (b->listener == NULL) {
 		return AQB_ESYS;
 	}
 	watch_signals(b);
+	crew_start(b->crew);
 	health_beat();
 	b->last_stats = loop_now(b->loop);
 	on_beat(b);

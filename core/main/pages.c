@@ -8,13 +8,14 @@
 #include "base/buf.h"
 #include "base/hist.h"
 #include "bus/bus.h"
+#include "bus/port.h"
 #include "conf/conf.h"
 #include "host/health.h"
 #include "host/metric.h"
 #include "host/plugins.h"
 #include "host/store.h"
 #include "main/version.h"
-#include "net/worker.h"
+#include "net/crew.h"
 #include "proto/msg.h"
 
 #define ADDRESS_SEPARATORS " ,"
@@ -156,58 +157,55 @@ put_storage(const struct pages *pages, struct buf *b)
 static void
 put_net(const struct pages *pages, struct buf *b)
 {
-	const struct port *port = &pages->worker->port;
+	struct net_counters n = { 0 };
+	struct hist routing = { 0 };
 	const struct {
 		const char *name;
 		const char *help;
-		atomic_uint_fast64_t *value;
+		const atomic_uint_fast64_t *value;
 	} counter[] = {
 		{ "arqonbus_connections_accepted_total",
-		    "Connections accepted.", &net_counters.accepted },
+		    "Connections accepted.", &n.accepted },
 		{ "arqonbus_connections_refused_total",
 		    "Connections refused: over a limit, or short of memory.",
-		    &net_counters.refused },
+		    &n.refused },
 		{ "arqonbus_accept_errors_total", "Accepts that failed.",
-		    &net_counters.accept_errors },
+		    &n.accept_errors },
 		{ "arqonbus_handshakes_failed_total",
 		    "Connections that ended before they were clients.",
-		    &net_counters.handshakes_failed },
-		{ "arqonbus_bytes_received_total", "Bytes read.",
-		    &net_counters.bytes_in },
-		{ "arqonbus_bytes_sent_total", "Bytes written.",
-		    &net_counters.bytes_out },
+		    &n.handshakes_failed },
+		{ "arqonbus_bytes_received_total", "Bytes read.", &n.bytes_in },
+		{ "arqonbus_bytes_sent_total", "Bytes written.", &n.bytes_out },
 		{ "arqonbus_frames_received_total", "Text messages read.",
-		    &net_counters.messages_in },
-		{ "arqonbus_pings_sent_total", "Pings sent.",
-		    &net_counters.pings_sent },
+		    &n.messages_in },
+		{ "arqonbus_pings_sent_total", "Pings sent.", &n.pings_sent },
 		{ "arqonbus_protocol_errors_total",
 		    "Connections closed for breaking RFC 6455.",
-		    &net_counters.protocol_errors },
+		    &n.protocol_errors },
 		{ "arqonbus_slow_consumers_total",
-		    "Connections closed for not reading.",
-		    &net_counters.slow_consumers },
+		    "Connections closed for not reading.", &n.slow_consumers },
 		{ "arqonbus_timeouts_total",
 		    "Connections closed for being silent or unfinished.",
-		    &net_counters.timeouts },
+		    &n.timeouts },
 		{ "arqonbus_http_requests_total",
-		    "Requests for pages on the data port.",
-		    &net_counters.http_requests },
+		    "Requests for pages on the data port.", &n.http_requests },
 	};
 
+	crew_counters(pages->crew, &n);
 	for (size_t i = 0; i < sizeof counter / sizeof counter[0]; i++) {
 		metric_put(b, counter[i].name, counter[i].help, "counter",
-		    atomic_load(counter[i].value));
+		    count_get(counter[i].value));
 	}
 	metric_put(b, "arqonbus_connections", "Connections open.", "gauge",
-	    atomic_load(&port->connections));
+	    crew_connections(pages->crew));
 	metric_put(b, "arqonbus_connections_half_open",
 	    "Connections that are not clients yet.", "gauge",
-	    atomic_load(&net_counters.half_open));
+	    crew_half_open(pages->crew));
 	metric_put(b, "arqonbus_outbox_bytes", "Memory that waits to be sent.",
-	    "gauge", atomic_load(&port->outbox_bytes));
+	    "gauge", crew_outbox_bytes(pages->crew));
+	crew_routing(pages->crew, &routing);
 	metric_put_hist(b, "arqonbus_routing_seconds",
-	    "From reading a message to the last write of the turn.",
-	    &pages->worker->routing);
+	    "From reading a message to the last write of the turn.", &routing);
 }
 
 static bool

@@ -13,15 +13,15 @@
 struct buf;
 struct bus;
 struct conf;
+struct crew;
 struct plugins;
 struct store;
-struct worker;
 
 struct pages {
 	const struct conf *conf;
 	struct bus *bus;
 	struct store *store;
-	struct worker *worker;
+	const struct crew *crew;
 	const struct plugins *plugins;
 	int64_t started; /* wall clock, ms */
 };

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +51,6 @@ struct conn *
 conn_new(struct worker *w, int fd, struct peer *peer)
 {
 	struct conn *conn = try_new(sizeof *conn);
-	const int on = 1;
 
 	if (conn == NULL) {
 		close(fd);
@@ -72,12 +70,8 @@ conn_new(struct worker *w, int fd, struct peer *peer)
 	timer_init(&conn->timer, on_timer, conn);
 	event_assign(&conn->event, loop_base(w->loop), fd, EV_READ | EV_PERSIST,
 	    on_readable, conn);
-	/* Not every socket is TCP in a test; then it has nothing to delay. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	TAILQ_INSERT_TAIL(&w->handshakes, conn, link);
-	w->half_open++;
-	NET_COUNT(half_open, 1);
-	atomic_fetch_add(&w->port.connections, 1);
+	count_add(&w->half_open, 1);
 	conn_read_on(conn);
 	conn_arm(conn);
 	return conn;
@@ -185,7 +179,7 @@ conn_flush(struct conn *conn)
 		push_pong(conn);
 	}
 	result = outq_flush(&conn->out, conn->fd, &wrote);
-	NET_COUNT(bytes_out, wrote);
+	count_add(&w->count.bytes_out, wrote);
 	if (result == OUTQ_BROKEN) {
 		conn_gone(conn, 1006, "connection lost");
 		return;
@@ -276,7 +270,7 @@ conn_fail(struct conn *conn, uint16_t code, const char *reason)
 	if (conn->state != CONN_OPEN) {
 		return;
 	}
-	NET_COUNT(protocol_errors, 1);
+	count_add(&conn->worker->count.protocol_errors, 1);
 	conn->close_reason = "protocol error";
 	begin_close(conn, code, reason);
 	/* Where its next frame would begin cannot be known any more. */
@@ -293,7 +287,7 @@ conn_drop_slow(struct conn *conn, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(reason, sizeof reason, fmt, ap);
 	va_end(ap);
-	NET_COUNT(slow_consumers, 1);
+	count_add(&conn->worker->count.slow_consumers, 1);
 	conn->slow = true;
 	conn->close_reason = "slow consumer";
 	outq_drop_unsent(&conn->out);
@@ -326,7 +320,7 @@ conn_gone(struct conn *conn, uint16_t code, const char *reason)
 	if (conn->ready) {
 		worker_strike(&w->ready, conn);
 	}
-	atomic_fetch_sub(&w->port.connections, 1);
+	atomic_fetch_sub(&w->connections, 1);
 	if (conn->opened) {
 		struct port_up *up = worker_up(conn, PORT_CLOSED);
 
@@ -335,7 +329,7 @@ conn_gone(struct conn *conn, uint16_t code, const char *reason)
 		return;
 	}
 	conn_leave_handshake(conn);
-	NET_COUNT(handshakes_failed, 1);
+	count_add(&w->count.handshakes_failed, 1);
 	worker_add(&w->dead, conn);
 }
 
@@ -346,8 +340,7 @@ conn_leave_handshake(struct conn *conn)
 
 	TAILQ_REMOVE(&w->handshakes, conn, link);
 	TAILQ_INSERT_TAIL(&w->conns, conn, link);
-	w->half_open--;
-	NET_COUNT(half_open, -1);
+	count_add(&w->half_open, (uint64_t)-1);
 }
 
 static void
@@ -356,7 +349,7 @@ send_ping(struct conn *conn)
 	static const uint8_t frame[2] = { 0x80 | WS_PING, 0 };
 
 	conn->pinged = loop_now(conn->worker->loop);
-	NET_COUNT(pings_sent, 1);
+	count_add(&conn->worker->count.pings_sent, 1);
 	if (queue(conn, frame, sizeof frame)) {
 		conn_make_dirty(conn);
 	}
@@ -426,7 +419,7 @@ time_out(struct conn *conn, uint64_t now)
 	}
 	if (conn->in != NULL && !conn->paused && !conn->ready &&
 	    now - conn->in->since >= c->message_timeout) {
-		NET_COUNT(timeouts, 1);
+		count_add(&conn->worker->count.timeouts, 1);
 		snprintf(reason, sizeof reason,
 		    "message not complete after %llu ms",
 		    (unsigned long long)c->message_timeout);
@@ -440,7 +433,7 @@ time_out(struct conn *conn, uint64_t now)
 		conn->pinged = 0;
 	}
 	if (conn->pinged != 0 && now - conn->pinged >= c->ping_timeout) {
-		NET_COUNT(timeouts, 1);
+		count_add(&conn->worker->count.timeouts, 1);
 		snprintf(reason, sizeof reason, "nothing heard for %llu ms",
 		    (unsigned long long)(now - conn->heard));
 		conn->close_reason = "idle";
@@ -466,7 +459,7 @@ on_timer(void *arg)
 	switch (conn->state) {
 	case CONN_HTTP:
 		if (now - conn->since >= c->handshake_timeout) {
-			NET_COUNT(timeouts, 1);
+			count_add(&conn->worker->count.timeouts, 1);
 			conn_gone(conn, 1006, "handshake timeout");
 			return;
 		}

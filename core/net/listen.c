@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/obj.h"
 #include "base/why.h"
 #include "loop/loop.h"
+#include "net/crew.h"
 #include "net/peers.h"
 #include "net/worker.h"
 
@@ -26,7 +28,6 @@
 #define ACCEPTS_A_TURN 64
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 1000
-#define REFUSED_MAX 256 /* refused connections that may linger */
 
 struct listener {
 	uint32_t magic;
@@ -35,7 +36,8 @@ struct listener {
 	uint16_t port;
 	bool full;
 	struct loop *loop;
-	struct worker *worker;
+	struct net_conf conf;
+	struct crew *crew;
 	struct event *event;
 	struct timer resume;
 	uint64_t pause; /* ms; 0: descriptors are there */
@@ -48,71 +50,46 @@ open_spare(void)
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Oldest first: whoever has been silent longest makes room. */
-static void
-evict_half_open(struct worker *w)
+/* Why it may not come in: a status and a reason.  0: it may. */
+static int
+judge(struct listener *l, const struct sockaddr *address, struct newcomer *n)
 {
-	struct conn *conn = TAILQ_FIRST(&w->handshakes);
+	const struct net_conf *c = &l->conf;
 
-	if (w->conf.max_half_open > 0 &&
-	    w->half_open >= w->conf.max_half_open && conn != NULL) {
-		conn_gone(conn, 1006, "too many handshakes");
+	if (l->full) {
+		snprintf(n->reason, sizeof n->reason,
+		    "the broker is short of memory");
+		return 503;
 	}
-}
-
-/* Say no: after an answer if there are not too many of those already. */
-static void
-refuse_socket(struct worker *w, int fd, int status, const char *reason)
-{
-	struct conn *conn;
-
-	if (w->half_open >= w->conf.max_half_open + REFUSED_MAX) {
-		NET_COUNT(refused, 1);
-		close(fd);
-		return;
+	if (crew_connections(l->crew) >= c->max_connections) {
+		snprintf(n->reason, sizeof n->reason,
+		    "the limit of %u connections is reached",
+		    c->max_connections);
+		return 503;
 	}
-	conn = conn_new(w, fd, NULL);
-	if (conn != NULL) {
-		conn_refuse(conn, status, reason);
+	if (bucket_take(&l->accepts, c->accepts_per_second, c->accepts_burst, 1,
+		loop_now(l->loop)) > 0) {
+		snprintf(n->reason, sizeof n->reason,
+		    "too many new connections a second");
+		return 503;
 	}
+	if (!peers_enter(address, c->connections_per_address, &n->peer)) {
+		snprintf(n->reason, sizeof n->reason,
+		    "the limit of %u connections of one address is reached",
+		    c->connections_per_address);
+		return 429;
+	}
+	return 0;
 }
 
 static void
 admit(struct listener *l, int fd, const struct sockaddr *address)
 {
-	struct worker *w = l->worker;
-	const struct net_conf *c = &w->conf;
-	char reason[96];
-	struct peer *peer;
+	struct newcomer newcomer = { .fd = fd };
 
-	NET_COUNT(accepted, 1);
-	if (l->full) {
-		refuse_socket(w, fd, 503, "the broker is short of memory");
-		return;
-	}
-	if (atomic_load(&w->port.connections) >= c->max_connections) {
-		snprintf(reason, sizeof reason,
-		    "the limit of %u connections is reached",
-		    c->max_connections);
-		refuse_socket(w, fd, 503, reason);
-		return;
-	}
-	if (bucket_take(&l->accepts, c->accepts_per_second, c->accepts_burst, 1,
-		loop_now(l->loop)) > 0) {
-		refuse_socket(w, fd, 503, "too many new connections a second");
-		return;
-	}
-	if (!peers_enter(address, c->connections_per_address, &peer)) {
-		snprintf(reason, sizeof reason,
-		    "the limit of %u connections of one address is reached",
-		    c->connections_per_address);
-		refuse_socket(w, fd, 429, reason);
-		return;
-	}
-	evict_half_open(w);
-	if (conn_new(w, fd, peer) == NULL) {
-		peers_leave(&peer);
-	}
+	count_add(&l->crew->count.accepted, 1);
+	newcomer.status = judge(l, address, &newcomer);
+	worker_offer(crew_choose(l->crew), &newcomer);
 }
 
 static void
@@ -141,14 +118,13 @@ out_of_descriptors(struct listener *l)
 			(void)!send(fd, answer, sizeof answer - 1,
 			    MSG_NOSIGNAL);
 			close(fd);
-			NET_COUNT(refused, 1);
+			count_add(&l->crew->count.refused, 1);
 		}
 		l->spare_fd = open_spare();
 	}
 	if (l->pause == 0) {
 		LOG(AQB_ERROR, "no descriptors left; accepting is paused",
-		    FN("connections",
-			atomic_load(&l->worker->port.connections)));
+		    FN("connections", crew_connections(l->crew)));
 		l->pause = PAUSE_FIRST_MS;
 	}
 	event_del(l->event);
@@ -177,7 +153,7 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 		if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
 		}
-		NET_COUNT(accept_errors, 1);
+		count_add(&l->crew->count.accept_errors, 1);
 		if (errno == EMFILE || errno == ENFILE) {
 			out_of_descriptors(l);
 			return;
@@ -195,7 +171,10 @@ try_listen(const struct addrinfo *ai)
 	if (fd < 0) {
 		return -1;
 	}
+	/* What is accepted inherits TCP_NODELAY: nothing of ours is to wait for
+	 * an acknowledgement, for a turn's frames are one write anyway. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
 	    bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 ||
 	    listen(fd, BACKLOG) != 0) {
 		int err = errno;
@@ -254,7 +233,7 @@ port_of(int fd)
 
 struct listener *
 listener_new(struct loop *loop, const char *host, uint16_t port,
-    struct worker *worker, struct aqb_why *why)
+    const struct net_conf *conf, struct crew *crew, struct aqb_why *why)
 {
 	struct listener *l;
 	int fd = open_socket(host, port, why);
@@ -267,9 +246,10 @@ listener_new(struct loop *loop, const char *host, uint16_t port,
 	l->fd = fd;
 	l->port = port_of(fd);
 	l->loop = loop;
-	l->worker = worker;
+	l->conf = *conf;
+	l->crew = crew;
 	l->spare_fd = open_spare();
-	bucket_init(&l->accepts, worker->conf.accepts_burst, loop_now(loop));
+	bucket_init(&l->accepts, conf->accepts_burst, loop_now(loop));
 	timer_init(&l->resume, on_resume, l);
 	l->event =
 	    event_new(loop_base(loop), fd, EV_READ | EV_PERSIST, on_accept, l);

@@ -10,13 +10,16 @@
 
 #include <arqonbus/error.h>
 
+struct crew;
 struct listener;
 struct loop;
-struct worker;
+struct net_conf;
 
-/* Listen on host and port (0: a free one).  NULL, with the reason. */
+/* Listen on host and port (0: a free one) and hand the sockets to a crew.
+ * NULL, with the reason. */
 struct listener *listener_new(struct loop *loop, const char *host,
-    uint16_t port, struct worker *worker, struct aqb_why *why);
+    uint16_t port, const struct net_conf *conf, struct crew *crew,
+    struct aqb_why *why);
 void listener_free(struct listener **listenerp);
 
 uint16_t listener_port(const struct listener *l);

@@ -4,12 +4,13 @@
 
 /* What all of net shares: settings, counters, and the pages it serves. */
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <arqonbus/abi.h>
+
+#include "base/count.h"
 
 struct buf;
 
@@ -37,13 +38,12 @@ struct net_conf {
 	void *page_arg;
 };
 
-/* What has happened, of all workers together. */
+/* What has happened: of one worker, or of the listener; see count.h. */
 struct net_counters {
 	atomic_uint_fast64_t accepted;
 	atomic_uint_fast64_t accept_errors;
 	atomic_uint_fast64_t refused; /* over a limit, or short of memory */
 	atomic_uint_fast64_t handshakes_failed;
-	atomic_uint_fast64_t half_open; /* now */
 	atomic_uint_fast64_t bytes_in;
 	atomic_uint_fast64_t bytes_out;
 	atomic_uint_fast64_t messages_in;
@@ -53,11 +53,5 @@ struct net_counters {
 	atomic_uint_fast64_t timeouts;
 	atomic_uint_fast64_t http_requests;
 };
-
-extern struct net_counters net_counters;
-
-#define NET_COUNT(what, n)                                                \
-	atomic_fetch_add_explicit(&net_counters.what, (uint_fast64_t)(n), \
-	    memory_order_relaxed)
 
 #endif

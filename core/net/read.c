@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "loop/loop.h"
-#include "loop/mailbox.h"
 #include "net/inbox.h"
 #include "net/upgrade.h"
 #include "net/worker.h"
@@ -73,7 +72,7 @@ take_message(struct conn *conn, const uint8_t *data, size_t len,
 	struct port_up *up;
 	enum aqb_code code;
 
-	NET_COUNT(messages_in, 1);
+	count_add(&conn->worker->count.messages_in, 1);
 	if (conn->budget > 0) {
 		conn->budget--;
 	}
@@ -189,7 +188,7 @@ may_go_on(const struct conn *conn)
 {
 	return (conn->state == CONN_OPEN || conn->state == CONN_CLOSING) &&
 	    !conn->paused && conn->budget > 0 &&
-	    mailbox_count(conn->worker->port.up) < UP_MAX;
+	    port_has_room(&conn->worker->port);
 }
 
 /* Use frames from the bytes; returns how many bytes were used.  *needp is
@@ -244,7 +243,8 @@ tidy(struct conn *conn)
 	in->cap = 0;
 }
 
-/* More frames than a turn's worth: the rest next turn. */
+/* More frames than a turn's worth, or than the bus can take: the rest in
+ * another turn. */
 static void
 wait_for_turn(struct conn *conn)
 {
@@ -377,7 +377,7 @@ fill(struct conn *conn, uint8_t *data, size_t size, size_t *np)
 		on_end(conn, n);
 		return false;
 	}
-	NET_COUNT(bytes_in, n);
+	count_add(&conn->worker->count.bytes_in, n);
 	conn->heard = loop_now(conn->worker->loop);
 	*np = (size_t)n;
 	return true;
@@ -408,8 +408,9 @@ read_socket(struct conn *conn)
 	struct worker *w = conn->worker;
 	size_t n;
 
-	if (mailbox_count(w->port.up) >= UP_MAX) {
-		return; /* the bus is behind: it is still there next turn */
+	if (!port_has_room(&w->port)) {
+		wait_for_turn(conn); /* the bus is behind */
+		return;
 	}
 	conn->budget = TURN_MESSAGES;
 	if (conn->state != CONN_HTTP && conn->in != NULL &&

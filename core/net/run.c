@@ -13,8 +13,7 @@
 static void
 count(struct pool *pool, int64_t bytes)
 {
-	atomic_fetch_add_explicit(pool->bytes, (uint_fast64_t)bytes,
-	    memory_order_relaxed);
+	count_add(pool->bytes, (uint64_t)bytes);
 }
 
 struct chunk *

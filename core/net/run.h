@@ -9,9 +9,10 @@
  * one contiguous send.  One worker's; counts are plain integers.
  */
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/count.h"
 
 struct aqb_msg;
 

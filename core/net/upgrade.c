@@ -128,7 +128,7 @@ upgrade_refuse(struct conn *conn, int status, const char *reason)
 void
 conn_refuse(struct conn *conn, int status, const char *reason)
 {
-	NET_COUNT(refused, 1);
+	count_add(&conn->worker->count.refused, 1);
 	upgrade_refuse(conn, status, reason);
 	/* Nothing it says matters any more. */
 	conn->state = CONN_ENDING;
@@ -154,7 +154,7 @@ serve(struct conn *conn, const struct http_request *req)
 	bool loopback;
 	int status;
 
-	NET_COUNT(http_requests, 1);
+	count_add(&conn->worker->count.http_requests, 1);
 	if (!head_only && !is(req->method, "GET")) {
 		upgrade_refuse(conn, 405, "only GET and HEAD");
 		return;
@@ -233,7 +233,7 @@ send_switch(struct conn *conn, const struct http_request *req,
 	sent = !b.failed && conn->out.n == 0 &&
 	    send(conn->fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
 		(ssize_t)b.len;
-	NET_COUNT(bytes_out, b.len);
+	count_add(&conn->worker->count.bytes_out, b.len);
 	buf_fini(&b);
 	return sent;
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -10,10 +11,11 @@
 #include "base/obj.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
+#include "net/peers.h"
 #include "net/read.h"
 #include "proto/msg.h"
 
-struct net_counters net_counters;
+#define REFUSED_MAX 256 /* refused connections that may linger */
 
 struct worker *
 worker_new(struct loop *loop, const struct net_conf *conf)
@@ -24,10 +26,81 @@ worker_new(struct loop *loop, const struct net_conf *conf)
 	w->loop = loop;
 	w->conf = *conf;
 	port_init(&w->port);
+	w->newcomers = mailbox_new(sizeof(struct newcomer));
 	w->pool.bytes = &w->port.outbox_bytes;
 	TAILQ_INIT(&w->conns);
 	TAILQ_INIT(&w->handshakes);
 	return w;
+}
+
+void
+worker_share(struct worker *w, struct loop *bus)
+{
+	OBJ_CHECK(w, WORKER_MAGIC);
+	port_share(&w->port, bus, w->loop);
+	mailbox_share(w->newcomers);
+	loop_at_turn_end(w->loop, worker_turn_end, w);
+	loop_before_wait(w->loop, worker_has_work, w);
+}
+
+void
+worker_offer(struct worker *w, const struct newcomer *newcomer)
+{
+	struct newcomer *place;
+
+	OBJ_CHECK(w, WORKER_MAGIC);
+	place = mailbox_add(w->newcomers);
+	*place = *newcomer;
+	atomic_fetch_add(&w->connections, 1);
+	if (mailbox_post(w->newcomers)) {
+		loop_wake(w->loop);
+	}
+}
+
+/* Oldest first: whoever has been silent longest makes room. */
+static void
+evict_half_open(struct worker *w)
+{
+	struct conn *conn = TAILQ_FIRST(&w->handshakes);
+
+	if (w->conf.max_half_open > 0 &&
+	    count_get(&w->half_open) >= w->conf.max_half_open && conn != NULL) {
+		conn_gone(conn, 1006, "too many handshakes");
+	}
+}
+
+/* Whoever is not welcome is told so, if there are not too many of those. */
+static void
+adopt(struct worker *w, struct newcomer *n)
+{
+	bool many = n->status != 0 &&
+	    count_get(&w->half_open) >= w->conf.max_half_open + REFUSED_MAX;
+	struct conn *conn = NULL;
+
+	if (n->status == 0) {
+		evict_half_open(w);
+	}
+	if (!many) {
+		conn = conn_new(w, n->fd, n->peer);
+	}
+	if (conn == NULL) {
+		count_add(&w->count.refused, 1);
+		close(n->fd);
+		peers_leave(&n->peer);
+		atomic_fetch_sub(&w->connections, 1);
+	} else if (n->status != 0) {
+		conn_refuse(conn, n->status, n->reason);
+	}
+}
+
+static void
+adopt_newcomers(struct worker *w)
+{
+	struct newcomer *n;
+
+	while ((n = mailbox_take(w->newcomers)) != NULL) {
+		adopt(w, n);
+	}
 }
 
 static void
@@ -49,6 +122,8 @@ worker_free(struct worker **workerp)
 		return;
 	}
 	OBJ_TAKE(w, workerp, WORKER_MAGIC);
+	mailbox_post(w->newcomers);
+	adopt_newcomers(w);
 	worker_drop_strangers(w);
 	bury(w);
 	while ((conn = TAILQ_FIRST(&w->conns)) != NULL) {
@@ -56,6 +131,7 @@ worker_free(struct worker **workerp)
 		conn_free(&conn);
 	}
 	port_fini(&w->port);
+	mailbox_free(&w->newcomers);
 	run_fini(&w->shared);
 	run_fini(&w->solo);
 	pool_fini(&w->pool);
@@ -190,7 +266,7 @@ deliver(struct worker *w, const struct port_down *d)
 		n++;
 	}
 	unplace(piece);
-	atomic_fetch_add_explicit(&w->port.delivered, n, memory_order_relaxed);
+	count_add(&w->port.delivered, n);
 	note_received(w, d->received_us);
 }
 
@@ -281,8 +357,7 @@ obey(struct worker *w, struct port_down *d)
 		tell_when_ready(conn);
 		break;
 	}
-	msg_unref(&d->msg);
-	free(d->reason);
+	port_unload(&w->port, d);
 }
 
 static void
@@ -359,6 +434,8 @@ worker_turn_end(void *arg)
 	struct port_down *d;
 
 	OBJ_CAST(w, arg, WORKER_MAGIC);
+	port_end_worker_turn(&w->port); /* the bus can begin meanwhile */
+	adopt_newcomers(w);
 	while ((d = mailbox_take(w->port.down)) != NULL) {
 		obey(w, d);
 	}
@@ -366,8 +443,19 @@ worker_turn_end(void *arg)
 	flush_dirty(w);
 	record_latency(w);
 	bury(w);
-	if (w->ready.n > 0) {
+	if (w->ready.n > 0 && port_has_room(&w->port)) {
 		run_ready(w);
 	}
-	return w->ready.n > 0 || mailbox_count(w->port.up) > 0;
+	port_end_worker_turn(&w->port);
+	return w->ready.n > 0 && port_has_room(&w->port);
+}
+
+bool
+worker_has_work(void *arg)
+{
+	const struct worker *w;
+
+	OBJ_CAST(w, arg, WORKER_MAGIC);
+	return !mailbox_is_empty(w->port.down) ||
+	    !mailbox_is_empty(w->newcomers);
 }

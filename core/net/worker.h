@@ -5,6 +5,8 @@
 /*
  * One I/O worker: a loop's connections, their lanes, and what a turn has
  * gathered to be written.  It meets the bus only in its port's mailboxes.
+ *
+ * What has no comment on threads belongs to the thread that runs the loop.
  */
 
 #include "base/hist.h"
@@ -12,10 +14,10 @@
 #include "net/net.h"
 
 struct loop;
+struct mailbox;
 
 #define WORKER_MAGIC 0xb5470e9cu
 #define WORKER_BUFFER (256u * 1024u) /* what one read takes */
-#define UP_MAX 4096                  /* requests that may wait for the bus */
 #define TURN_MESSAGES 64             /* of one connection in a turn */
 
 /* Connections that hear the same. */
@@ -32,15 +34,29 @@ struct conn_vector {
 	size_t cap;
 };
 
+/* A socket that was accepted, on its way to its worker. */
+struct newcomer {
+	int fd;
+	int status; /* 0: welcome; else the HTTP status it is refused with */
+	char reason[96];
+	struct peer *peer; /* taken; or NULL */
+};
+
 struct worker {
 	uint32_t magic;
 	struct loop *loop;
 	struct net_conf conf;
 	struct port port;
+	struct mailbox *newcomers;
+
+	/* For any thread to read. */
+	struct net_counters count;
+	atomic_uint_fast64_t connections; /* newcomers, too */
+	atomic_uint_fast64_t half_open;
 	struct hist routing;
+
 	TAILQ_HEAD(conn_list, conn) conns; /* oldest first */
 	TAILQ_HEAD(handshake_list, conn) handshakes;
-	size_t half_open;
 
 	struct lane *lane;
 	size_t lane_cap;
@@ -62,13 +78,24 @@ struct worker {
 	uint8_t buffer[WORKER_BUFFER];
 };
 
+/* A worker on the loop that the bus runs on. */
 struct worker *worker_new(struct loop *loop, const struct net_conf *conf);
+
+/* It gets a thread of its own, for its loop is not the bus's.  Before anything
+ * else. */
+void worker_share(struct worker *w, struct loop *bus);
+
+/* Hand a socket over; from the listener's thread. */
+void worker_offer(struct worker *w, const struct newcomer *newcomer);
 
 /* All connections must be gone, or the bus too: they are closed hard. */
 void worker_free(struct worker **workerp);
 
 /* Do what the bus has posted and write what that made; a loop_turn_end_f. */
 bool worker_turn_end(void *worker);
+
+/* Has anything come from other threads?  A loop_has_work_f. */
+bool worker_has_work(void *worker);
 
 /* Drop every connection that the bus does not know. */
 void worker_drop_strangers(struct worker *w);

@@ -22,6 +22,7 @@ BUILD = os.environ.get("ARQONBUS_BUILD", os.getcwd())
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE = 10.0  # seconds; what takes longer is broken
 ADMIN = "open sesame"
+IO_THREADS = os.environ.get("ARQONBUS_IO_THREADS", "0")  # of every broker that is not told otherwise
 
 
 class Broker:
@@ -44,7 +45,7 @@ class Broker:
         if host:
             argv += ["--host", host]
         full_env = {k: v for k, v in os.environ.items() if not k.startswith("ARQONBUS_")}
-        full_env.update({"ARQONBUS_KEEP_PLUGINS": "1"}, **(env or {}))
+        full_env.update({"ARQONBUS_KEEP_PLUGINS": "1", "ARQONBUS_SERVER_IO_THREADS": IO_THREADS}, **(env or {}))
         limit = None
         if fds:
             def limit():

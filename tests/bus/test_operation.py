@@ -10,7 +10,7 @@ import time
 
 import pytest
 import websockets
-from broker import ADMIN, BUILD, PATIENCE, SOURCE
+from broker import ADMIN, BUILD, IO_THREADS, PATIENCE, SOURCE
 from raw import Raw
 
 
@@ -253,7 +253,7 @@ async def test_everything_returns_to_where_it_was(start):
         await broker.settle()
         return broker.metrics()
 
-    for _ in range(3):
+    for _ in range(3 + int(IO_THREADS)):  # each thread fills its pools
         first = await storm()
     second = await storm()
     for _ in range(3):
@@ -378,7 +378,7 @@ def test_the_configuration_can_be_checked_and_shown():
     (("--set", "storage-memory.memory_limit=1"), "memory_limit"),
     (("--set", "storage-memory.colour=red"), "colour"),
     (("--set", "telemetry.host=0.0.0.0"), "token"),
-    (("--io-threads", "2"), "io_threads"),
+    (("--io-threads", "65"), "io_threads"),
     (("--config", "/nowhere/arqonbus.conf"), "/nowhere"),
     (("--log-level", "loud"), "level"),
     (("--set", "server.bootstrap=a:b:c"), "bootstrap"),

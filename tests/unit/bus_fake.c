@@ -175,8 +175,7 @@ obey(struct port_down *d)
 		w->is_asked = true;
 		break;
 	}
-	msg_unref(&d->msg);
-	free(d->reason);
+	port_unload(&port, d);
 }
 
 static bool

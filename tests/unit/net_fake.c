@@ -94,6 +94,7 @@ bus_turn(void *arg)
 	while ((up = mailbox_take(worker->port.up)) != NULL) {
 		note(up);
 	}
+	port_end_bus_turn(&worker->port);
 	return false;
 }
 
@@ -141,7 +142,8 @@ dial_with(int send_buffer)
 		setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &send_buffer,
 		    sizeof send_buffer);
 	}
-	ck_assert_ptr_nonnull(conn_new(worker, fd[0], NULL));
+	worker_offer(worker, &(struct newcomer){ .fd = fd[0] });
+	turn();
 	e->fd = fd[1];
 	e->got = xnew(GOT_MAX);
 	ends[end_count++] = e;
@@ -329,7 +331,10 @@ message(const char *text)
 void
 bus_sends(struct end *e, const char *text)
 {
-	bus_posts(e, PORT_SEND)->msg = message(text);
+	struct aqb_msg *msg = message(text);
+
+	port_load(&worker->port, bus_posts(e, PORT_SEND), msg);
+	msg_unref(&msg);
 }
 
 void
@@ -344,13 +349,14 @@ bus_closes(struct end *e, uint16_t code, const char *reason)
 void
 bus_delivers(uint32_t lane, const char *text, struct end *but, uint64_t mark)
 {
-	struct port_down *d = mailbox_add(worker->port.down);
+	struct port_down *d = port_add(&worker->port, PORT_DELIVER);
+	struct aqb_msg *msg = message(text);
 
-	d->kind = PORT_DELIVER;
 	d->lane = lane;
 	d->conn = but == NULL ? NULL : but->conn;
 	d->mark = mark;
-	d->msg = message(text);
+	port_load(&worker->port, d, msg);
+	msg_unref(&msg);
 }
 
 static void
@@ -397,8 +403,8 @@ net_teardown(void)
 		free(ends[i]);
 	}
 	end_count = 0;
-	ck_assert_uint_eq(atomic_load(&worker->port.connections), 0);
-	ck_assert_uint_eq(worker->half_open, 0);
+	ck_assert_uint_eq(count_get(&worker->connections), 0);
+	ck_assert_uint_eq(count_get(&worker->half_open), 0);
 	run_fini(&worker->shared);
 	run_fini(&worker->solo);
 	ck_assert_uint_eq(atomic_load(&worker->port.outbox_bytes), 0);

@@ -156,8 +156,6 @@ static const struct flag_refusal {
 	{ "--redis-url=redis://h",
 	    "--redis-url: no section, and no plugin in" },
 	{ "--config=c/none.conf", "c/none.conf: cannot be read" },
-	{ "--io-threads=1",
-	    "--io-threads: io_threads: 1 threads are not possible" },
 	{ "--io-threads=65", "--io-threads: io_threads: 65 is above 64" },
 	{ "--storage=redis-streams",
 	    "--storage: backend: \"redis-streams\" is not known; "
@@ -192,8 +190,6 @@ static const struct refusal {
 	{ "[server]\nmax_message_size = 2MiB\n",
 	    "c/a.conf:2: max_message_size: 2MiB is above 1MiB" },
 	{ "[server]\nhost =\n", "c/a.conf:2: host: no address" },
-	{ "[server]\nio_threads = 4\n",
-	    "c/a.conf:2: io_threads: 4 threads are not possible in this" },
 	{ "[server]\noutbox_limit = 32KiB\n",
 	    "c/a.conf:2: outbox_limit: below max_message_size" },
 	{ "[telemetry]\nport = 9100\n",

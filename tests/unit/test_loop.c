@@ -244,6 +244,92 @@ START_TEST(a_mailbox_gives_back_what_was_put_in_order)
 }
 END_TEST
 
+#define MANY 300000
+#define BATCH 7
+
+struct sender {
+	struct mailbox *box;
+	struct loop *to;
+};
+
+/* Puts in the numbers from 0 on, in batches. */
+static void *
+send_numbers(void *arg)
+{
+	struct sender *s = arg;
+
+	for (int i = 0; i < MANY; i++) {
+		*(int *)mailbox_add(s->box) = i;
+		if (i % BATCH == 0 && mailbox_post(s->box)) {
+			loop_wake(s->to);
+		}
+	}
+	if (mailbox_post(s->box)) {
+		loop_wake(s->to);
+	}
+	return NULL;
+}
+
+static int came;
+
+static bool
+take_numbers(void *box)
+{
+	const int *p;
+
+	while ((p = mailbox_take(box)) != NULL) {
+		ck_assert_int_eq(*p, came++);
+	}
+	if (came == MANY) {
+		loop_stop(loop);
+	}
+	return false;
+}
+
+static bool
+has_numbers(void *box)
+{
+	return !mailbox_is_empty(box);
+}
+
+/* The loop sleeps whenever it has caught up: a wake-up that went astray would
+ * leave it asleep until the test times out. */
+START_TEST(a_mailbox_between_threads_loses_nothing_and_always_wakes)
+{
+	struct mailbox *box = mailbox_new(sizeof(int));
+	struct sender sender = { box, loop };
+	pthread_t thread;
+
+	came = 0;
+	mailbox_share(box);
+	loop_at_turn_end(loop, take_numbers, box);
+	loop_before_wait(loop, has_numbers, box);
+	ck_assert_int_eq(pthread_create(&thread, NULL, send_numbers, &sender),
+	    0);
+	loop_run(loop);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(came, MANY);
+	ck_assert_ptr_null(mailbox_take(box));
+	mailbox_free(&box);
+}
+END_TEST
+
+START_TEST(what_is_not_posted_is_not_seen_by_the_other_thread)
+{
+	struct mailbox *box = mailbox_new(sizeof(int));
+
+	mailbox_share(box);
+	*(int *)mailbox_add(box) = 1;
+	ck_assert(mailbox_is_empty(box));
+	ck_assert_ptr_null(mailbox_take(box));
+	ck_assert(mailbox_post(box));
+	ck_assert(!mailbox_post(box));
+	ck_assert_int_eq(*(int *)mailbox_take(box), 1);
+	ck_assert(mailbox_is_empty(box));
+	mailbox_free(&box);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -265,6 +351,9 @@ main(void)
 	    a_turn_end_that_left_work_makes_the_next_turn_begin_at_once);
 	tcase_add_test(tc, the_time_of_a_turn_stands_still_until_the_next);
 	tcase_add_test(tc, a_mailbox_gives_back_what_was_put_in_order);
+	tcase_add_test(tc,
+	    a_mailbox_between_threads_loses_nothing_and_always_wakes);
+	tcase_add_test(tc, what_is_not_posted_is_not_seen_by_the_other_thread);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);

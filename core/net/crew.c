@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/crew.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "loop/loop.h"
+#include "net/worker.h"
+
+#define CREW_MAGIC 0x9be2374du
+
+static struct worker *
+worker_with_loop(struct loop **loopp, struct loop *core,
+    const struct net_conf *conf)
+{
+	struct worker *w;
+
+	*loopp = loop_new();
+	w = worker_new(*loopp, conf);
+	worker_share(w, core);
+	return w;
+}
+
+struct crew *
+crew_new(struct loop *core, const struct net_conf *conf, uint32_t threads)
+{
+	struct crew *crew = xnew(sizeof *crew);
+	struct net_conf share = *conf;
+
+	assert(threads <= CREW_MAX);
+	crew->magic = CREW_MAGIC;
+	crew->has_threads = threads > 0;
+	crew->size = threads > 0 ? threads : 1;
+	share.max_half_open =
+	    (conf->max_half_open + crew->size - 1) / crew->size;
+	for (uint32_t i = 0; i < threads; i++) {
+		crew->worker[i] =
+		    worker_with_loop(&crew->loop[i], core, &share);
+	}
+	if (threads == 0) {
+		crew->worker[0] = worker_new(core, conf);
+		loop_at_turn_end(core, worker_turn_end, crew->worker[0]);
+	}
+	return crew;
+}
+
+static void *
+run(void *arg)
+{
+	loop_run(arg);
+	return NULL;
+}
+
+/* Signals are the core's: the threads are born with all of them blocked. */
+void
+crew_start(struct crew *crew)
+{
+	sigset_t all, before;
+
+	OBJ_CHECK(crew, CREW_MAGIC);
+	if (!crew->has_threads) {
+		return;
+	}
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (uint32_t i = 0; i < crew->size; i++) {
+		char name[16];
+		int err =
+		    pthread_create(&crew->thread[i], NULL, run, crew->loop[i]);
+
+		assert(err == 0);
+		snprintf(name, sizeof name, "io-%u", i);
+		(void)pthread_setname_np(crew->thread[i], name);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	crew->is_running = true;
+}
+
+static void
+stop_loop(void *arg)
+{
+	loop_stop(arg);
+}
+
+void
+crew_stop(struct crew *crew)
+{
+	OBJ_CHECK(crew, CREW_MAGIC);
+	if (!crew->is_running) {
+		return;
+	}
+	for (uint32_t i = 0; i < crew->size; i++) {
+		loop_post(crew->loop[i], stop_loop, crew->loop[i]);
+	}
+	for (uint32_t i = 0; i < crew->size; i++) {
+		pthread_join(crew->thread[i], NULL);
+	}
+	crew->is_running = false;
+}
+
+void
+crew_free(struct crew **crewp)
+{
+	struct crew *crew;
+
+	if (*crewp == NULL) {
+		return;
+	}
+	OBJ_TAKE(crew, crewp, CREW_MAGIC);
+	assert(!crew->is_running);
+	for (uint32_t i = 0; i < crew->size; i++) {
+		worker_free(&crew->worker[i]);
+		loop_free(&crew->loop[i]);
+	}
+	crew->magic = 0;
+	free(crew);
+}
+
+struct worker *
+crew_choose(const struct crew *crew)
+{
+	struct worker *best = crew->worker[0];
+
+	OBJ_CHECK(crew, CREW_MAGIC);
+	for (uint32_t i = 1; i < crew->size; i++) {
+		if (count_get(&crew->worker[i]->connections) <
+		    count_get(&best->connections)) {
+			best = crew->worker[i];
+		}
+	}
+	return best;
+}
+
+static void
+drop_strangers(void *worker)
+{
+	worker_drop_strangers(worker);
+}
+
+void
+crew_drop_strangers(struct crew *crew)
+{
+	OBJ_CHECK(crew, CREW_MAGIC);
+	for (uint32_t i = 0; i < crew->size; i++) {
+		struct worker *w = crew->worker[i];
+
+		if (crew->is_running) {
+			loop_post(w->loop, drop_strangers, w);
+		} else {
+			drop_strangers(w);
+		}
+	}
+}
+
+uint64_t
+crew_connections(const struct crew *crew)
+{
+	uint64_t n = 0;
+
+	OBJ_CHECK(crew, CREW_MAGIC);
+	for (uint32_t i = 0; i < crew->size; i++) {
+		n += count_get(&crew->worker[i]->connections);
+	}
+	return n;
+}
+
+uint64_t
+crew_half_open(const struct crew *crew)
+{
+	uint64_t n = 0;
+
+	OBJ_CHECK(crew, CREW_MAGIC);
+	for (uint32_t i = 0; i < crew->size; i++) {
+		n += count_get(&crew->worker[i]->half_open);
+	}
+	return n;
+}
+
+uint64_t
+crew_outbox_bytes(const struct crew *crew)
+{
+	uint64_t n = 0;
+
+	OBJ_CHECK(crew, CREW_MAGIC);
+	for (uint32_t i = 0; i < crew->size; i++) {
+		n += count_get(&crew->worker[i]->port.outbox_bytes);
+	}
+	return n;
+}
+
+/* Every member is a counter: see net.h. */
+static void
+add_counters(struct net_counters *sum, const struct net_counters *more)
+{
+	atomic_uint_fast64_t *to = (atomic_uint_fast64_t *)sum;
+	const atomic_uint_fast64_t *from = (const atomic_uint_fast64_t *)more;
+
+	for (size_t i = 0; i < sizeof *sum / sizeof *to; i++) {
+		count_add(&to[i], count_get(&from[i]));
+	}
+}
+
+void
+crew_counters(const struct crew *crew, struct net_counters *sum)
+{
+	OBJ_CHECK(crew, CREW_MAGIC);
+	add_counters(sum, &crew->count);
+	for (uint32_t i = 0; i < crew->size; i++) {
+		add_counters(sum, &crew->worker[i]->count);
+	}
+}
+
+void
+crew_routing(const struct crew *crew, struct hist *sum)
+{
+	OBJ_CHECK(crew, CREW_MAGIC);
+	for (uint32_t i = 0; i < crew->size; i++) {
+		hist_merge(sum, &crew->worker[i]->routing);
+	}
+}
