@@ -245,8 +245,10 @@ async def test_replies_precede_the_first_message_of_the_channel(broker):
 
     async def chatter():
         while not stop.is_set():
-            await ada.publish("race:one", 1)
-            await asyncio.sleep(0)
+            for ack in (False, False, False, True):  # no faster than bob can read
+                await ada.publish("race:one", 1, ack=ack)
+                await asyncio.sleep(0)
+            await ada.expect(type="ack")
 
     task = asyncio.create_task(chatter())
     for i in range(50):
