@@ -44,7 +44,6 @@ bus_new(struct loop *loop, struct store *store, const struct bus_conf *conf)
 	TAILQ_INIT(&bus->clients);
 	TAILQ_INIT(&bus->leaving);
 	TAILQ_INIT(&bus->channels);
-	TAILQ_INIT(&bus->paused);
 	bus->wall = clock_wall_ms();
 	bus->started = bus->wall;
 	bus->started_mono = loop_now(loop);
@@ -280,7 +279,6 @@ bus_pause(struct client *client)
 {
 	if (!client->paused && !client->dropped) {
 		client->paused = true;
-		TAILQ_INSERT_TAIL(&client->bus->paused, client, pause_link);
 		port_post(client->conn, PORT_PAUSE);
 	}
 }
@@ -290,10 +288,11 @@ resume_all(struct bus *bus)
 {
 	struct client *client;
 
-	while ((client = TAILQ_FIRST(&bus->paused)) != NULL) {
-		TAILQ_REMOVE(&bus->paused, client, pause_link);
-		client->paused = false;
-		port_post(client->conn, PORT_RESUME);
+	TAILQ_FOREACH (client, &bus->clients, link) {
+		if (client->paused) {
+			client->paused = false;
+			port_post(client->conn, PORT_RESUME);
+		}
 	}
 }
 

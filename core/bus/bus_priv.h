@@ -70,7 +70,6 @@ struct bus {
 	struct absent *absents; /* left by lost connections, in their grace */
 
 	enum memory_state memory;
-	struct client_list paused;
 
 	uint64_t serial; /* of clients, channels and members, as they come */
 	uint64_t mark;   /* of deliveries that must not double */

@@ -104,7 +104,6 @@ client_free(struct client **clientp)
 	OBJ_TAKE(client, clientp, CLIENT_MAGIC);
 	profile_free(&client->profile);
 	free(client->allowance);
-	free(client->address);
 	client->magic = 0;
 	free(client);
 }
@@ -112,7 +111,8 @@ client_free(struct client **clientp)
 static struct client *
 client_new(struct bus *bus, struct port_conn *conn, const char *address)
 {
-	struct client *client = try_new(sizeof *client);
+	size_t len = strlen(address);
+	struct client *client = try_new(sizeof *client + len + 1);
 
 	if (client == NULL) {
 		return NULL;
@@ -127,8 +127,8 @@ client_new(struct bus *bus, struct port_conn *conn, const char *address)
 	LIST_INIT(&client->publishes);
 	memcpy(client->id, "arq_client_", 11);
 	rand_hex(client->id + 11, 16);
-	client->address = try_strndup(address, strlen(address));
-	if (client->address == NULL || !add_to_tables(client)) {
+	memcpy(client->address, address, len + 1);
+	if (!add_to_tables(client)) {
 		client_free(&client);
 		return NULL;
 	}
@@ -183,10 +183,6 @@ detach(struct client *client)
 		bus->hooks.client_gone(bus->hooks.arg, client);
 	}
 	activity_forget(client);
-	if (client->paused) {
-		TAILQ_REMOVE(&bus->paused, client, pause_link);
-		client->paused = false;
-	}
 	if (client_alias(client) != NULL) {
 		alias_remove(bus, client_alias(client));
 	}

@@ -54,7 +54,6 @@ struct client {
 	struct allowance *allowance;
 	struct calls *calls;
 	struct activity_entry *activity;
-	char *address;
 	struct member_list members; /* most recently joined first */
 	LIST_HEAD(publish_list, publish) publishes;
 	uint64_t violations_since; /* monotonic ms */
@@ -65,8 +64,8 @@ struct client {
 	int64_t connected_at;
 	int64_t last_activity;
 	TAILQ_ENTRY(client) link;
-	TAILQ_ENTRY(client) pause_link;
 	UT_hash_handle hh;
+	char address[]; /* where it came from, for the log */
 };
 
 /* Take a connection in, or close it; greets it. */

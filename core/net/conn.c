@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "loop/loop.h"
+#include "loop/sockets.h"
 #include "net/endpoint.h"
 #include "net/inbox.h"
 #include "net/peers.h"
@@ -24,27 +25,37 @@
 
 static void on_timer(void *arg);
 
+/* Wait for what is wanted of the socket now. */
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+watch(struct conn *conn)
 {
-	struct conn *conn;
+	unsigned want =
+	    (conn->reading ? EPOLLIN : 0u) | (conn->blocked ? EPOLLOUT : 0u);
 
-	(void)fd;
-	(void)what;
-	OBJ_CAST(conn, arg, CONN_MAGIC);
-	read_socket(conn);
+	if (!sockets_watch(conn->worker->sockets, conn->fd, conn->watched, want,
+		conn)) {
+		conn_gone(conn, 1011, "out of memory");
+		return;
+	}
+	conn->watched = (uint16_t)want;
 }
 
-static void
-on_writable(evutil_socket_t fd, short what, void *arg)
+void
+conn_ready(void *arg, unsigned what)
 {
 	struct conn *conn;
 
-	(void)fd;
-	(void)what;
 	OBJ_CAST(conn, arg, CONN_MAGIC);
-	conn->blocked = false;
-	conn_flush(conn);
+	if (conn->blocked && (what & ~(unsigned)EPOLLIN) != 0) {
+		conn->blocked = false;
+		conn_flush(conn);
+		if (conn->state != CONN_GONE && !conn->blocked) {
+			watch(conn);
+		}
+	}
+	if (conn->reading && (what & ~(unsigned)EPOLLOUT) != 0) {
+		read_socket(conn);
+	}
 }
 
 struct conn *
@@ -68,8 +79,6 @@ conn_new(struct worker *w, int fd, struct peer *peer)
 	conn->out.raw = true;
 	bucket_init(&conn->controls, CONTROLS_BURST, conn->since);
 	timer_init(&conn->timer, on_timer, conn);
-	event_assign(&conn->event, loop_base(w->loop), fd, EV_READ | EV_PERSIST,
-	    on_readable, conn);
 	TAILQ_INSERT_TAIL(&w->handshakes, conn, link);
 	count_add(&w->half_open, 1);
 	conn_read_on(conn);
@@ -94,7 +103,7 @@ conn_read_on(struct conn *conn)
 {
 	if (!conn->reading && !conn->paused && conn->state != CONN_GONE) {
 		conn->reading = true;
-		event_add(&conn->event, NULL);
+		watch(conn);
 	}
 }
 
@@ -103,20 +112,7 @@ conn_read_off(struct conn *conn)
 {
 	if (conn->reading) {
 		conn->reading = false;
-		event_del(&conn->event);
-	}
-}
-
-static void
-wait_writable(struct conn *conn)
-{
-	if (conn->write_event == NULL) {
-		conn->write_event = event_new(loop_base(conn->worker->loop),
-		    conn->fd, EV_WRITE, on_writable, conn);
-	}
-	if (conn->write_event == NULL ||
-	    event_add(conn->write_event, NULL) != 0) {
-		conn_gone(conn, 1011, "out of memory");
+		watch(conn);
 	}
 }
 
@@ -128,18 +124,6 @@ queue(struct conn *conn, const void *frame, size_t len)
 	struct piece piece = run_add(&w->solo, &w->pool, frame, len);
 
 	return piece.chunk != NULL && outq_push(&conn->out, piece);
-}
-
-static void
-push_pong(struct conn *conn)
-{
-	uint8_t frame[2 + 125];
-	size_t head = ws_head(frame, WS_PONG, conn->pong_len);
-
-	memcpy(frame + head, conn->pong, conn->pong_len);
-	queue(conn, frame, head + conn->pong_len);
-	free(conn->pong);
-	conn->pong = NULL;
 }
 
 /* All that was queued is out. */
@@ -175,9 +159,6 @@ conn_flush(struct conn *conn)
 	uint64_t wrote = 0;
 	enum outq_result result;
 
-	if (conn->pong != NULL && conn->state == CONN_OPEN) {
-		push_pong(conn);
-	}
 	result = outq_flush(&conn->out, conn->fd, &wrote);
 	count_add(&w->count.bytes_out, wrote);
 	if (result == OUTQ_BROKEN) {
@@ -198,7 +179,7 @@ conn_flush(struct conn *conn)
 	outq_compact(&conn->out, &w->pool);
 	conn->blocked = true;
 	conn_arm(conn);
-	wait_writable(conn);
+	watch(conn);
 }
 
 void
@@ -227,6 +208,22 @@ conn_push(struct conn *conn, struct piece piece, uint64_t limit)
 			conn->progress = 0; /* it begins to wait now */
 		}
 		conn_make_dirty(conn);
+	}
+}
+
+/* Pings are few (take_control), so each has its answer. */
+void
+conn_pong(struct conn *conn, const void *data, size_t len)
+{
+	struct worker *w = conn->worker;
+	uint8_t frame[2 + 125];
+	size_t head = ws_head(frame, WS_PONG, len);
+	struct piece piece;
+
+	memcpy(frame + head, data, len);
+	piece = run_add(&w->solo, &w->pool, frame, head + len);
+	if (piece.chunk != NULL) {
+		conn_push(conn, piece, 2 * w->conf.outbox_limit);
 	}
 }
 
@@ -302,20 +299,14 @@ conn_gone(struct conn *conn, uint16_t code, const char *reason)
 	if (conn->state == CONN_GONE) {
 		return;
 	}
-	conn_read_off(conn);
 	conn->state = CONN_GONE;
+	conn->reading = conn->blocked = false;
 	timer_stop(&conn->timer);
-	if (conn->write_event != NULL) {
-		event_free(conn->write_event);
-		conn->write_event = NULL;
-	}
-	close(conn->fd);
+	close(conn->fd); /* which also ends the waiting for it */
 	conn->fd = -1;
 	lane_leave_all(w, conn);
 	outq_fini(&conn->out);
 	inbox_free(&conn->in);
-	free(conn->pong);
-	conn->pong = NULL;
 	peers_leave(&conn->peer);
 	if (conn->ready) {
 		worker_strike(&w->ready, conn);

@@ -10,9 +10,6 @@
 
 #include <sys/queue.h>
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
-
 #include "base/bucket.h"
 #include "bus/port.h"
 #include "loop/timer.h"
@@ -24,6 +21,8 @@
 /* Control frames that a peer may send. */
 #define CONTROLS_PER_SECOND 20
 #define CONTROLS_BURST 40
+
+#define CONN_LANES 2 /* everybody's, and one channel's */
 
 enum conn_state {
 	CONN_HTTP,    /* a request's head is awaited */
@@ -52,29 +51,34 @@ struct conn {
 	bool dirty : 1;   /* on the worker's list of what to flush */
 	bool blocked : 1; /* the socket takes no more: wait for it */
 	bool paused : 1;
-	bool reading : 1;     /* the read event is added */
+	bool reading : 1;     /* bytes are wanted */
 	bool ready : 1;       /* on the worker's list: bytes are waiting */
 	bool slow : 1;        /* over its budget: dropped at the turn's end */
 	bool tell : 1;        /* the bus waits for PORT_READY */
 	bool peer_closed : 1; /* its close frame came */
 	bool close_after : 1; /* HTTP: close when the answer is out */
-	uint16_t close_code;  /* as PORT_CLOSED will say it */
-	uint16_t budget;      /* messages it may still send in this turn */
+	bool lanes_many : 1;
+	uint16_t close_code; /* as PORT_CLOSED will say it */
+	uint16_t budget;     /* messages it may still send in this turn */
+	uint16_t watched;    /* EPOLLIN, EPOLLOUT: what is waited for */
+	uint16_t lane_count;
 	struct worker *worker;
 	uint64_t mark; /* of the last delivery that bears one */
 	struct outq out;
 	/* So far what every delivery touches. */
 	const char *close_reason;
-	struct event event;        /* for reading */
-	struct event *write_event; /* made when first needed */
-	struct timer timer;        /* the nearest of its deadlines */
+	struct timer timer; /* the nearest of its deadlines */
 	struct ws_reader reader;
 	struct inbox *in; /* what was read and not used, or NULL */
-	struct lane_ref *lane;
-	uint16_t lane_count;
-	uint16_t lane_cap;
-	uint8_t pong_len;
-	uint8_t *pong;          /* the latest ping's payload, to be answered */
+	/* The lanes it is in: in place while they are few, as they mostly
+	 * are, and apart when they are many. */
+	union {
+		struct lane_ref few[CONN_LANES];
+		struct {
+			struct lane_ref *ref;
+			uint32_t cap;
+		} many;
+	} lane;
 	struct bucket controls; /* how many control frames it may send */
 	struct peer *peer;      /* counts connections of its address */
 	uint64_t heard;         /* when bytes came, monotonic ms */
@@ -84,11 +88,17 @@ struct conn {
 	TAILQ_ENTRY(conn) link;
 };
 
+/* Its socket is ready; a sockets_ready_f. */
+void conn_ready(void *conn, unsigned what);
+
 /* Take an accepted socket over.  NULL without memory, the socket closed. */
 struct conn *conn_new(struct worker *w, int fd, struct peer *peer);
 
 /* Answer this status and go: over a limit. */
 void conn_refuse(struct conn *conn, int status, const char *reason);
+
+/* Answer a ping. */
+void conn_pong(struct conn *conn, const void *data, size_t len);
 
 /* Queue a piece, and flush at the turn's end.  `limit`: how much may wait. */
 void conn_push(struct conn *conn, struct piece piece, uint64_t limit);

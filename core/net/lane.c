@@ -13,41 +13,70 @@
  */
 
 static struct lane_ref *
+refs(struct conn *conn)
+{
+	return conn->lanes_many ? conn->lane.many.ref : conn->lane.few;
+}
+
+static struct lane_ref *
 find(struct conn *conn, uint32_t lane)
 {
+	struct lane_ref *ref = refs(conn);
+
 	for (uint16_t i = 0; i < conn->lane_count; i++) {
-		if (conn->lane[i].lane == lane) {
-			return &conn->lane[i];
+		if (ref[i].lane == lane) {
+			return &ref[i];
 		}
 	}
 	return NULL;
 }
 
+/* Room for one more lane of a connection. */
 static bool
-make_room(struct worker *w, struct conn *conn, uint32_t lane)
+grow_refs(struct conn *conn)
 {
-	size_t cap = conn->lane_cap;
+	struct lane_ref *ref = NULL;
+	size_t cap = 0;
+
+	if (conn->lane_count == UINT16_MAX) {
+		return false;
+	}
+	if (conn->lanes_many) {
+		ref = conn->lane.many.ref;
+		cap = conn->lane.many.cap;
+	} else if (conn->lane_count < CONN_LANES) {
+		return true;
+	}
+	if (!try_grow(&ref, &cap, (size_t)conn->lane_count + 1, sizeof *ref)) {
+		return false;
+	}
+	if (!conn->lanes_many) {
+		memcpy(ref, conn->lane.few, sizeof conn->lane.few);
+	}
+	conn->lanes_many = true;
+	conn->lane.many.ref = ref;
+	conn->lane.many.cap = (uint32_t)cap;
+	return true;
+}
+
+/* Room for one more connection of a lane. */
+static bool
+grow_lane(struct worker *w, uint32_t lane)
+{
 	size_t before = w->lane_cap;
 	struct lane *l;
-	size_t members;
+	size_t cap;
+	bool ok;
 
 	if (!try_grow(&w->lane, &w->lane_cap, (size_t)lane + 1, sizeof *l)) {
 		return false;
 	}
 	memset(w->lane + before, 0, (w->lane_cap - before) * sizeof *l);
 	l = &w->lane[lane];
-	members = l->cap;
-	if (conn->lane_count == UINT16_MAX ||
-	    !try_grow(&l->conn, &members, (size_t)l->n + 1, sizeof *l->conn)) {
-		return false;
-	}
-	l->cap = (uint32_t)members;
-	if (!try_grow(&conn->lane, &cap, (size_t)conn->lane_count + 1,
-		sizeof *conn->lane)) {
-		return false;
-	}
-	conn->lane_cap = cap > UINT16_MAX ? UINT16_MAX : (uint16_t)cap;
-	return true;
+	cap = l->cap;
+	ok = try_grow(&l->conn, &cap, (size_t)l->n + 1, sizeof *l->conn);
+	l->cap = (uint32_t)cap;
+	return ok;
 }
 
 void
@@ -58,12 +87,12 @@ lane_join(struct worker *w, struct conn *conn, uint32_t lane)
 	if (conn->state != CONN_OPEN || find(conn, lane) != NULL) {
 		return;
 	}
-	if (!make_room(w, conn, lane)) {
+	if (!grow_lane(w, lane) || !grow_refs(conn)) {
 		conn_close(conn, 1011, "out of memory");
 		return;
 	}
 	l = &w->lane[lane];
-	conn->lane[conn->lane_count++] = (struct lane_ref){ lane, l->n };
+	refs(conn)[conn->lane_count++] = (struct lane_ref){ lane, l->n };
 	l->conn[l->n++] = conn;
 }
 
@@ -83,7 +112,7 @@ leave(struct worker *w, struct conn *conn, struct lane_ref *ref)
 		l->conn = NULL;
 		l->cap = 0;
 	}
-	*ref = conn->lane[--conn->lane_count];
+	*ref = refs(conn)[--conn->lane_count];
 }
 
 void
@@ -100,9 +129,10 @@ void
 lane_leave_all(struct worker *w, struct conn *conn)
 {
 	while (conn->lane_count > 0) {
-		leave(w, conn, &conn->lane[conn->lane_count - 1]);
+		leave(w, conn, &refs(conn)[conn->lane_count - 1]);
 	}
-	free(conn->lane);
-	conn->lane = NULL;
-	conn->lane_cap = 0;
+	if (conn->lanes_many) {
+		free(conn->lane.many.ref);
+		conn->lanes_many = false;
+	}
 }

@@ -20,9 +20,9 @@ struct outq {
 	struct piece one;
 	uint32_t head;
 	uint32_t n; /* pieces waiting, from head on */
-	uint32_t cap;
-	bool raw;        /* what waits is HTTP, not frames: it has no borders */
-	uint32_t border; /* offset in the first piece's chunk at which the
+	uint32_t cap : 31;
+	uint32_t raw : 1; /* what waits is HTTP, not frames: no borders */
+	uint32_t border;  /* offset in the first piece's chunk at which the
 			  * frame begins that is being sent */
 	uint64_t bytes;
 };

@@ -134,21 +134,6 @@ take_close(struct conn *conn, const struct ws_item *item)
 	}
 }
 
-/* Only the latest ping is answered, and not more than once a flush. */
-static void
-take_ping(struct conn *conn, const struct ws_item *item)
-{
-	if (conn->pong == NULL) {
-		conn->pong = try_new(125);
-	}
-	if (conn->pong == NULL) {
-		return;
-	}
-	memcpy(conn->pong, item->data, item->len);
-	conn->pong_len = (uint8_t)item->len;
-	conn_make_dirty(conn);
-}
-
 static void
 take_control(struct conn *conn, const struct ws_item *item)
 {
@@ -162,8 +147,8 @@ take_control(struct conn *conn, const struct ws_item *item)
 		conn_close(conn, 4009, "more than 20 control frames a second");
 		return;
 	}
-	if (item->opcode == WS_PING) {
-		take_ping(conn, item);
+	if (item->opcode == WS_PING && conn->state == CONN_OPEN) {
+		conn_pong(conn, item->data, item->len);
 	}
 }
 

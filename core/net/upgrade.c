@@ -130,9 +130,11 @@ conn_refuse(struct conn *conn, int status, const char *reason)
 {
 	count_add(&conn->worker->count.refused, 1);
 	upgrade_refuse(conn, status, reason);
-	/* Nothing it says matters any more. */
-	conn->state = CONN_ENDING;
-	conn_arm(conn);
+	if (conn->state != CONN_GONE) {
+		/* Nothing it says matters any more. */
+		conn->state = CONN_ENDING;
+		conn_arm(conn);
+	}
 }
 
 static bool

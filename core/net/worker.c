@@ -11,6 +11,7 @@
 #include "base/obj.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
+#include "loop/sockets.h"
 #include "net/peers.h"
 #include "net/read.h"
 #include "proto/msg.h"
@@ -24,6 +25,7 @@ worker_new(struct loop *loop, const struct net_conf *conf)
 
 	w->magic = WORKER_MAGIC;
 	w->loop = loop;
+	w->sockets = sockets_new(loop, conn_ready);
 	w->conf = *conf;
 	port_init(&w->port);
 	w->newcomers = mailbox_new(sizeof(struct newcomer));
@@ -130,6 +132,7 @@ worker_free(struct worker **workerp)
 		conn_gone(conn, 1006, "the worker stops");
 		conn_free(&conn);
 	}
+	sockets_free(&w->sockets);
 	port_fini(&w->port);
 	mailbox_free(&w->newcomers);
 	run_fini(&w->shared);

@@ -15,6 +15,7 @@
 
 struct loop;
 struct mailbox;
+struct sockets;
 
 #define WORKER_MAGIC 0xb5470e9cu
 #define WORKER_BUFFER (256u * 1024u) /* what one read takes */
@@ -45,6 +46,7 @@ struct newcomer {
 struct worker {
 	uint32_t magic;
 	struct loop *loop;
+	struct sockets *sockets;
 	struct net_conf conf;
 	struct port port;
 	struct mailbox *newcomers;
