@@ -211,22 +211,6 @@ conn_push(struct conn *conn, struct piece piece, uint64_t limit)
 	}
 }
 
-/* Pings are few (take_control), so each has its answer. */
-void
-conn_pong(struct conn *conn, const void *data, size_t len)
-{
-	struct worker *w = conn->worker;
-	uint8_t frame[2 + 125];
-	size_t head = ws_head(frame, WS_PONG, len);
-	struct piece piece;
-
-	memcpy(frame + head, data, len);
-	piece = run_add(&w->solo, &w->pool, frame, head + len);
-	if (piece.chunk != NULL) {
-		conn_push(conn, piece, 2 * w->conf.outbox_limit);
-	}
-}
-
 /* Queue our close frame, and be in no lane any more. */
 static void
 begin_close(struct conn *conn, uint16_t code, const char *reason)

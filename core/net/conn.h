@@ -58,6 +58,7 @@ struct conn {
 	bool peer_closed : 1; /* its close frame came */
 	bool close_after : 1; /* HTTP: close when the answer is out */
 	bool lanes_many : 1;
+	bool ponging : 1;    /* on the worker's list of pings to be answered */
 	uint16_t close_code; /* as PORT_CLOSED will say it */
 	uint16_t budget;     /* messages it may still send in this turn */
 	uint16_t watched;    /* EPOLLIN, EPOLLOUT: what is waited for */
@@ -96,9 +97,6 @@ struct conn *conn_new(struct worker *w, int fd, struct peer *peer);
 
 /* Answer this status and go: over a limit. */
 void conn_refuse(struct conn *conn, int status, const char *reason);
-
-/* Answer a ping. */
-void conn_pong(struct conn *conn, const void *data, size_t len);
 
 /* Queue a piece, and flush at the turn's end.  `limit`: how much may wait. */
 void conn_push(struct conn *conn, struct piece piece, uint64_t limit);

@@ -134,6 +134,18 @@ take_close(struct conn *conn, const struct ws_item *item)
 	}
 }
 
+/* Of a turn's pings only the latest is answered (RFC 6455, 5.5.3). */
+static void
+take_ping(struct conn *conn, const struct ws_item *item)
+{
+	struct pong *pong = worker_pong(conn);
+
+	if (pong != NULL) {
+		pong->len = (uint8_t)item->len;
+		memcpy(pong->data, item->data, item->len);
+	}
+}
+
 static void
 take_control(struct conn *conn, const struct ws_item *item)
 {
@@ -148,7 +160,7 @@ take_control(struct conn *conn, const struct ws_item *item)
 		return;
 	}
 	if (item->opcode == WS_PING && conn->state == CONN_OPEN) {
-		conn_pong(conn, item->data, item->len);
+		take_ping(conn, item);
 	}
 }
 

@@ -147,6 +147,7 @@ worker_free(struct worker **workerp)
 	free(w->slow.conn);
 	free(w->dead.conn);
 	free(w->received);
+	free(w->pong);
 	w->magic = 0;
 	free(w);
 }
@@ -379,6 +380,46 @@ drop_slow(struct worker *w)
 	w->slow.n = 0;
 }
 
+/* The connection's place on the list of pings, a new one if it has none. */
+struct pong *
+worker_pong(struct conn *conn)
+{
+	struct worker *w = conn->worker;
+	size_t i = w->pong_count;
+
+	while (conn->ponging && i > 0) {
+		if (w->pong[--i].conn == conn) {
+			return &w->pong[i];
+		}
+	}
+	if (!try_grow(&w->pong, &w->pong_cap, w->pong_count + 1,
+		sizeof *w->pong)) {
+		return NULL;
+	}
+	conn->ponging = true;
+	w->pong[w->pong_count].conn = conn;
+	return &w->pong[w->pong_count++];
+}
+
+static void
+answer_pings(struct worker *w)
+{
+	for (size_t i = 0; i < w->pong_count; i++) {
+		struct pong *pong = &w->pong[i];
+		uint8_t frame[2 + sizeof pong->data];
+		size_t head = ws_head(frame, WS_PONG, pong->len);
+		struct piece piece;
+
+		pong->conn->ponging = false;
+		memcpy(frame + head, pong->data, pong->len);
+		piece = run_add(&w->solo, &w->pool, frame, head + pong->len);
+		if (piece.chunk != NULL && pong->conn->state == CONN_OPEN) {
+			conn_push(pong->conn, piece, 2 * w->conf.outbox_limit);
+		}
+	}
+	w->pong_count = 0;
+}
+
 static void
 flush_dirty(struct worker *w)
 {
@@ -442,6 +483,7 @@ worker_turn_end(void *arg)
 	while ((d = mailbox_take(w->port.down)) != NULL) {
 		obey(w, d);
 	}
+	answer_pings(w);
 	drop_slow(w);
 	flush_dirty(w);
 	record_latency(w);
@@ -450,7 +492,7 @@ worker_turn_end(void *arg)
 		run_ready(w);
 	}
 	port_end_worker_turn(&w->port);
-	return w->ready.n > 0 && port_has_room(&w->port);
+	return w->pong_count > 0 || (w->ready.n > 0 && port_has_room(&w->port));
 }
 
 bool

@@ -35,6 +35,13 @@ struct conn_vector {
 	size_t cap;
 };
 
+/* A ping that is to be answered at the end of the turn. */
+struct pong {
+	struct conn *conn;
+	uint8_t len;
+	uint8_t data[125];
+};
+
 /* A socket that was accepted, on its way to its worker. */
 struct newcomer {
 	int fd;
@@ -72,6 +79,10 @@ struct worker {
 	struct conn_vector slow;  /* over their budget */
 	struct conn_vector dead;  /* gone, and unknown to the bus */
 
+	struct pong *pong;
+	size_t pong_count;
+	size_t pong_cap;
+
 	/* When each message delivered in this turn was received. */
 	uint64_t *received;
 	size_t received_n;
@@ -108,6 +119,7 @@ void worker_strike(struct conn_vector *v, const struct conn *conn);
 void lane_join(struct worker *w, struct conn *conn, uint32_t lane);
 void lane_leave(struct worker *w, struct conn *conn, uint32_t lane);
 void lane_leave_all(struct worker *w, struct conn *conn);
+struct pong *worker_pong(struct conn *conn); /* NULL without memory */
 struct port_up *worker_up(struct conn *conn, enum port_up_kind kind);
 
 #endif

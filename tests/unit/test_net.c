@@ -40,7 +40,7 @@ START_TEST(a_bad_envelope_comes_up_as_a_reject)
 }
 END_TEST
 
-START_TEST(two_frames_in_one_read_are_both_answered)
+START_TEST(of_two_pings_in_one_read_the_latest_is_answered)
 {
 	struct end *ada = meet();
 	uint8_t both[64];
@@ -52,8 +52,8 @@ START_TEST(two_frames_in_one_read_are_both_answered)
 	both[7] = 0x81;
 	both[12] = 'x';
 	say_bytes(ada, both, 13);
-	hears_frame(ada, WS_PONG, "", 0);
 	hears_frame(ada, WS_PONG, "x", 1);
+	hears_nothing(ada);
 	hears_nothing(ada);
 }
 END_TEST
@@ -540,7 +540,7 @@ main(void)
 	tcase_add_checked_fixture(t, net_setup, net_teardown);
 	tcase_add_test(t, what_a_peer_says_comes_up_in_order);
 	tcase_add_test(t, a_bad_envelope_comes_up_as_a_reject);
-	tcase_add_test(t, two_frames_in_one_read_are_both_answered);
+	tcase_add_test(t, of_two_pings_in_one_read_the_latest_is_answered);
 	tcase_add_test(t, a_message_in_pieces_is_one);
 	tcase_add_test(t, w14_a_byte_at_a_time_is_the_same);
 	tcase_add_test(t, a_turns_messages_go_out_in_one_write);
