@@ -34,7 +34,7 @@ buf_text(const struct buf *b)
 
 /* Room for `more` bytes and the NUL, or failed. */
 static bool
-reserve(struct buf *b, size_t more)
+make_room(struct buf *b, size_t more)
 {
 	if (b->failed) {
 		return false;
@@ -47,10 +47,23 @@ reserve(struct buf *b, size_t more)
 	return true;
 }
 
+char *
+buf_reserve(struct buf *b, size_t len)
+{
+	return make_room(b, len) ? b->data + b->len : NULL;
+}
+
+void
+buf_advance(struct buf *b, size_t len)
+{
+	b->len += len;
+	b->data[b->len] = '\0';
+}
+
 void
 buf_add(struct buf *b, const void *data, size_t len)
 {
-	if (!reserve(b, len)) {
+	if (!make_room(b, len)) {
 		return;
 	}
 	if (len > 0) {
@@ -90,7 +103,7 @@ buf_printf(struct buf *b, const char *fmt, ...)
 		buf_add(b, small, (size_t)n);
 		return;
 	}
-	if (!reserve(b, (size_t)n)) {
+	if (!make_room(b, (size_t)n)) {
 		return;
 	}
 	va_start(ap, fmt);

@@ -37,6 +37,11 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void buf_u64(struct buf *b, uint64_t n);
 
+/* Room for len more bytes, to be written by the caller, who then says how
+ * many of them count.  NULL when that failed. */
+char *buf_reserve(struct buf *b, size_t len);
+void buf_advance(struct buf *b, size_t len);
+
 /* Add a JSON string: quotes, and escapes for what needs them.  The bytes must
  * be UTF-8; what is not becomes U+FFFD. */
 void buf_json(struct buf *b, const char *text, size_t len);

@@ -288,10 +288,6 @@ client_identify(struct client *client, const struct aqb_identity *identity,
 	char id[CLIENT_ID_SIZE];
 	enum aqb_code code;
 
-	if (identity->binary > 0) {
-		return reject(why, AQB_CODE_INVALID_ARGUMENT, "binary",
-		    "binary: not in this version");
-	}
 	if (identity->token != NULL &&
 	    (code = check_token(client, identity->token, why)) != AQB_CODE_OK) {
 		return code;
@@ -309,10 +305,18 @@ client_identify(struct client *client, const struct aqb_identity *identity,
 		}
 	}
 	code = profile_set(client, identity, why);
-	if (code == AQB_CODE_OK && identity->token != NULL) {
+	if (code != AQB_CODE_OK) {
+		return code;
+	}
+	if (identity->token != NULL) {
 		client->admin = true;
 	}
-	return code;
+	if (identity->binary >= 0 && client->binary != identity->binary) {
+		client->binary = identity->binary;
+		port_post(client->conn,
+		    client->binary ? PORT_BINARY : PORT_TEXT);
+	}
+	return AQB_CODE_OK;
 }
 
 void
@@ -359,6 +363,7 @@ client_info(const struct client *client, struct aqb_client_info *infop)
 		.received = client->received,
 		.admin = client->admin,
 		.resumed = client->resumed,
+		.binary = client->binary,
 	};
 }
 

@@ -41,6 +41,7 @@ struct client {
 	uint32_t magic;
 	enum client_type type;
 	bool admin;
+	bool binary; /* takes binary messages as they came */
 	bool resumed;
 	bool dropped;  /* its connection is being closed by us */
 	bool detached; /* out of all tables; waits for its connection */

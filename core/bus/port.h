@@ -96,6 +96,8 @@ enum port_down_kind {
 	PORT_FORGET,  /* conn: the answer to PORT_CLOSED */
 	PORT_PAUSE,   /* conn: read no more from it */
 	PORT_RESUME,  /* conn */
+	PORT_BINARY,  /* conn: binary messages go to it as they came */
+	PORT_TEXT,    /* conn: as text, which is how it begins */
 	PORT_TELL,    /* conn: answer PORT_READY, once, as soon as its outbox
 		       * is under half of what it may hold */
 };

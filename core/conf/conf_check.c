@@ -155,9 +155,10 @@ conf_check(const struct conf *c, struct aqb_why *why)
 {
 	const struct conf_server *s = &c->server;
 
-	if (s->outbox_limit < s->max_message_size) {
+	/* A message grows on its way: its envelope, and base64 of bytes. */
+	if (s->outbox_limit < 2 * s->max_message_size) {
 		return refuse(why, AQB_EINVAL,
-		    "%s: outbox_limit: below max_message_size, so that no such message could be delivered; raise it",
+		    "%s: outbox_limit: below twice max_message_size, so that such a message might not be delivered; raise it",
 		    origin_of(c, "server", "outbox_limit"));
 	}
 	if (c->telemetry.enabled && s->port != 0 &&

@@ -18,7 +18,8 @@ struct conf_server {
 	uint32_t port; /* 0 takes a free one */
 	uint32_t io_threads;
 	uint32_t max_connections;
-	uint64_t max_message_size;  /* bytes */
+	uint64_t max_message_size; /* bytes */
+	bool binary;
 	uint64_t ping_interval;     /* ms, 0 = off */
 	uint64_t ping_timeout;      /* ms */
 	uint64_t handshake_timeout; /* ms, from accept */

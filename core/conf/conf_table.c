@@ -66,6 +66,9 @@ const struct conf_row conf_table[] = {
 	    "How many connections may be in their handshake at once.") },
 	{ BYTES(server, max_message_size, KIB, MIB, "64KiB",
 	    "The longest message that a client may send.") },
+	{ BOOL(server, binary, "yes",
+	    "Whether clients may send binary messages. With no, one closes "
+	    "its connection with 1003.") },
 	{ TIME(server, ping_interval, 0, DAY, "25s",
 	    "How long a client may be silent before it is pinged. 0 never "
 	    "pings.") },
@@ -85,7 +88,7 @@ const struct conf_row conf_table[] = {
 	    "How long a command may take before its caller is told TIMEOUT.") },
 	{ BYTES(server, outbox_limit, 16 * KIB, GIB, "1MiB",
 	    "How much may wait for one client before it counts as slow. At "
-	    "least max_message_size.") },
+	    "least twice max_message_size.") },
 	{ BYTES(server, memory_limit, MIB, 1024 * GIB, "1GiB",
 	    "How much all waiting messages and the history may take together "
 	    "before publishers have to wait.") },

@@ -124,6 +124,7 @@ net_settings(struct broker *b)
 	const struct conf *c = b->conf;
 
 	return (struct net_conf){
+		.binary = c->server.binary,
 		.max_message = (uint32_t)c->server.max_message_size,
 		.outbox_limit = c->server.outbox_limit,
 		.ping_interval = c->server.ping_interval,

@@ -63,6 +63,7 @@ struct conn {
 	uint16_t budget;     /* messages it may still send in this turn */
 	uint16_t watched;    /* EPOLLIN, EPOLLOUT: what is waited for */
 	uint16_t lane_count;
+	uint8_t form; /* FORM_*: how messages go to it */
 	struct worker *worker;
 	uint64_t mark; /* of the last delivery that bears one */
 	struct outq out;

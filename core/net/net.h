@@ -17,6 +17,7 @@ struct buf;
 /* Durations in milliseconds, sizes in bytes; 0 turns a limit off where that
  * makes sense. */
 struct net_conf {
+	bool binary; /* clients may send binary messages */
 	uint32_t max_message;
 	uint64_t outbox_limit;
 	uint64_t ping_interval;

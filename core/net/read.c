@@ -61,9 +61,9 @@ reject_up(struct conn *conn, struct envelope *env, enum aqb_code code,
 	}
 }
 
-/* One whole text message. */
+/* One whole message. */
 static void
-take_message(struct conn *conn, const uint8_t *data, size_t len,
+take_message(struct conn *conn, uint8_t opcode, const uint8_t *data, size_t len,
     uint64_t received_us)
 {
 	struct envelope env;
@@ -76,7 +76,9 @@ take_message(struct conn *conn, const uint8_t *data, size_t len,
 	if (conn->budget > 0) {
 		conn->budget--;
 	}
-	code = envelope_decode((const char *)data, len, &env, &why);
+	code = opcode == WS_BINARY
+	    ? envelope_decode_binary(data, len, &env, &why)
+	    : envelope_decode((const char *)data, len, &env, &why);
 	if (code != AQB_CODE_OK) {
 		reject_up(conn, &env, code, &why, len);
 		return;
@@ -99,13 +101,13 @@ take_data(struct conn *conn, const struct ws_item *item, uint64_t received_us)
 {
 	struct inbox *in;
 
-	if (item->opcode == WS_BINARY) {
-		conn_fail(conn, 1003,
-		    "binary messages are not in this version");
+	if (item->opcode == WS_BINARY && !conn->worker->conf.binary) {
+		conn_fail(conn, 1003, "binary messages are not allowed here");
 		return;
 	}
 	if (item->first && item->last) {
-		take_message(conn, item->data, item->len, received_us);
+		take_message(conn, item->opcode, item->data, item->len,
+		    received_us);
 		return;
 	}
 	in = open_inbox(conn);
@@ -114,7 +116,8 @@ take_data(struct conn *conn, const struct ws_item *item, uint64_t received_us)
 		return;
 	}
 	if (item->last) {
-		take_message(conn, in->part, in->part_len, received_us);
+		take_message(conn, item->opcode, in->part, in->part_len,
+		    received_us);
 		in->part_len = 0;
 	}
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
@@ -14,7 +13,6 @@
 #include "loop/sockets.h"
 #include "net/peers.h"
 #include "net/read.h"
-#include "proto/msg.h"
 
 #define REFUSED_MAX 256 /* refused connections that may linger */
 
@@ -135,7 +133,10 @@ worker_free(struct worker **workerp)
 	sockets_free(&w->sockets);
 	port_fini(&w->port);
 	mailbox_free(&w->newcomers);
-	run_fini(&w->shared);
+	for (unsigned form = 0; form < FORMS; form++) {
+		run_fini(&w->shared[form]);
+	}
+	former_fini(&w->former);
 	run_fini(&w->solo);
 	pool_fini(&w->pool);
 	for (size_t i = 0; i < w->lane_cap; i++) {
@@ -197,102 +198,6 @@ worker_up(struct conn *conn, enum port_up_kind kind)
 }
 
 static void
-note_received(struct worker *w, uint64_t us)
-{
-	if (us != 0 &&
-	    try_grow(&w->received, &w->received_cap, w->received_n + 1,
-		sizeof *w->received)) {
-		w->received[w->received_n++] = us;
-	}
-}
-
-/* The frame where outboxes can refer to it: small ones are gathered, large
- * ones stay where they are. */
-static struct piece
-place(struct worker *w, struct run *run, struct aqb_msg *msg)
-{
-	struct aqb_slice frame = msg_frame(msg);
-	struct chunk *c;
-
-	if (frame.len <= RUN_PIECE_MAX) {
-		return run_add(run, &w->pool, frame.data, frame.len);
-	}
-	c = chunk_of_msg(&w->pool, msg);
-	if (c == NULL) {
-		return (struct piece){ NULL, 0, 0 };
-	}
-	return (struct piece){ c, 0, c->len };
-}
-
-/* A chunk made for one message is held by the outboxes alone. */
-static void
-unplace(struct piece piece)
-{
-	if (piece.chunk != NULL && piece.chunk->msg != NULL) {
-		chunk_unref(&piece.chunk);
-	}
-}
-
-/*
- * The hot path: everything else costs a message, this costs a delivery.  Per
- * member it is a few comparisons and an addition to the piece that the
- * message before began; nothing is allocated and no byte is copied.
- */
-static void
-deliver(struct worker *w, const struct port_down *d)
-{
-	struct piece piece = { NULL, 0, 0 };
-	struct lane *l;
-	uint64_t n = 0;
-
-	if (d->lane >= w->lane_cap || w->lane[d->lane].n == 0) {
-		return;
-	}
-	l = &w->lane[d->lane];
-	piece = place(w, &w->shared, d->msg);
-	if (piece.chunk == NULL) {
-		LOG(AQB_ERROR, "out of memory: a delivery was dropped");
-		return;
-	}
-	for (uint32_t i = 0; i < l->n; i++) {
-		struct conn *conn = l->conn[i];
-
-		if (&conn->port == d->conn) {
-			continue;
-		}
-		if (d->mark != 0) {
-			if (conn->mark == d->mark) {
-				continue;
-			}
-			conn->mark = d->mark;
-		}
-		conn_push(conn, piece, w->conf.outbox_limit);
-		n++;
-	}
-	unplace(piece);
-	count_add(&w->port.delivered, n);
-	note_received(w, d->received_us);
-}
-
-/* What only one gets may go over the budget, once over. */
-static void
-send_one(struct worker *w, struct conn *conn, struct aqb_msg *msg)
-{
-	struct piece piece;
-
-	if (conn->state != CONN_OPEN) {
-		return;
-	}
-	piece = place(w, &w->solo, msg);
-	if (piece.chunk == NULL) {
-		conn_close(conn, 1011, "out of memory");
-		return;
-	}
-	conn_push(conn, piece, 2 * w->conf.outbox_limit);
-	unplace(piece);
-}
-
-static void
 tell_when_ready(struct conn *conn)
 {
 	if (conn->state != CONN_OPEN) {
@@ -343,7 +248,7 @@ obey(struct worker *w, struct port_down *d)
 		deliver(w, d);
 		break;
 	case PORT_SEND:
-		send_one(w, conn, d->msg);
+		deliver_one(w, conn, d->msg);
 		break;
 	case PORT_CLOSE:
 		conn_close(conn, d->code, d->reason == NULL ? "" : d->reason);
@@ -357,99 +262,17 @@ obey(struct worker *w, struct port_down *d)
 	case PORT_RESUME:
 		pause_reading(conn, false);
 		break;
+	case PORT_BINARY:
+		conn->form |= FORM_BINARY;
+		break;
+	case PORT_TEXT:
+		conn->form &= (uint8_t)~FORM_BINARY;
+		break;
 	case PORT_TELL:
 		tell_when_ready(conn);
 		break;
 	}
 	port_unload(&w->port, d);
-}
-
-static void
-drop_slow(struct worker *w)
-{
-	for (size_t i = 0; i < w->slow.n; i++) {
-		struct conn *conn = w->slow.conn[i];
-
-		if (conn->state == CONN_OPEN) {
-			conn_drop_slow(conn,
-			    "slow consumer: %llu bytes queued, limit %llu",
-			    (unsigned long long)conn->out.bytes,
-			    (unsigned long long)w->conf.outbox_limit);
-		}
-	}
-	w->slow.n = 0;
-}
-
-/* The connection's place on the list of pings, a new one if it has none. */
-struct pong *
-worker_pong(struct conn *conn)
-{
-	struct worker *w = conn->worker;
-	size_t i = w->pong_count;
-
-	while (conn->ponging && i > 0) {
-		if (w->pong[--i].conn == conn) {
-			return &w->pong[i];
-		}
-	}
-	if (!try_grow(&w->pong, &w->pong_cap, w->pong_count + 1,
-		sizeof *w->pong)) {
-		return NULL;
-	}
-	conn->ponging = true;
-	w->pong[w->pong_count].conn = conn;
-	return &w->pong[w->pong_count++];
-}
-
-static void
-answer_pings(struct worker *w)
-{
-	for (size_t i = 0; i < w->pong_count; i++) {
-		struct pong *pong = &w->pong[i];
-		uint8_t frame[2 + sizeof pong->data];
-		size_t head = ws_head(frame, WS_PONG, pong->len);
-		struct piece piece;
-
-		pong->conn->ponging = false;
-		memcpy(frame + head, pong->data, pong->len);
-		piece = run_add(&w->solo, &w->pool, frame, head + pong->len);
-		if (piece.chunk != NULL && pong->conn->state == CONN_OPEN) {
-			conn_push(pong->conn, piece, 2 * w->conf.outbox_limit);
-		}
-	}
-	w->pong_count = 0;
-}
-
-static void
-flush_dirty(struct worker *w)
-{
-	/* A flush may end a connection, but adds none to the list. */
-	for (size_t i = 0; i < w->dirty.n; i++) {
-		struct conn *conn = w->dirty.conn[i];
-
-		conn->dirty = false;
-		if (conn->state != CONN_GONE && !conn->blocked) {
-			conn_flush(conn);
-		}
-	}
-	w->dirty.n = 0;
-	run_rewind(&w->shared);
-	run_rewind(&w->solo);
-}
-
-static void
-record_latency(struct worker *w)
-{
-	uint64_t now;
-
-	if (w->received_n == 0) {
-		return;
-	}
-	now = clock_mono_us();
-	for (size_t i = 0; i < w->received_n; i++) {
-		hist_add(&w->routing, now - w->received[i]);
-	}
-	w->received_n = 0;
 }
 
 /* Go on with what could not be handled last turn. */
@@ -483,10 +306,7 @@ worker_turn_end(void *arg)
 	while ((d = mailbox_take(w->port.down)) != NULL) {
 		obey(w, d);
 	}
-	answer_pings(w);
-	drop_slow(w);
-	flush_dirty(w);
-	record_latency(w);
+	deliver_end_turn(w);
 	bury(w);
 	if (w->ready.n > 0 && port_has_room(&w->port)) {
 		run_ready(w);

@@ -11,6 +11,7 @@
 
 #include "base/hist.h"
 #include "net/conn.h"
+#include "net/form.h"
 #include "net/net.h"
 
 struct loop;
@@ -71,8 +72,9 @@ struct worker {
 	size_t lane_cap;
 
 	struct pool pool;
-	struct run shared; /* deliveries */
-	struct run solo;   /* what goes to one connection only */
+	struct former former;
+	struct run shared[FORMS]; /* deliveries, in each form */
+	struct run solo;          /* what goes to one connection only */
 
 	struct conn_vector dirty; /* to be flushed */
 	struct conn_vector ready; /* with bytes that wait for another turn */
@@ -120,6 +122,10 @@ void lane_join(struct worker *w, struct conn *conn, uint32_t lane);
 void lane_leave(struct worker *w, struct conn *conn, uint32_t lane);
 void lane_leave_all(struct worker *w, struct conn *conn);
 struct pong *worker_pong(struct conn *conn); /* NULL without memory */
+void deliver(struct worker *w, const struct port_down *d);
+void deliver_one(struct worker *w, struct conn *conn, struct aqb_msg *msg);
+/* Write what the turn has gathered. */
+void deliver_end_turn(struct worker *w);
 struct port_up *worker_up(struct conn *conn, enum port_up_kind kind);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/utf8.h"
 #include "base/why.h"
 #include "proto/json.h"
 #include "proto/msg.h"
@@ -506,6 +507,57 @@ envelope_decode(const char *text, size_t len, struct envelope *envp,
 	return check(&d, text, len);
 }
 
+/* What a binary message's bytes can be the payload of. */
+static bool
+takes_bytes(enum envelope_type type)
+{
+	return type == ENVELOPE_EVENT || type == ENVELOPE_MESSAGE ||
+	    type == ENVELOPE_PRIVATE || type == ENVELOPE_SYSTEM;
+}
+
+enum aqb_code
+envelope_decode_binary(const uint8_t *data, size_t len, struct envelope *envp,
+    struct aqb_why *why)
+{
+	const char *text = (const char *)data + 2;
+	size_t header = len < 2 ? 0 : (size_t)data[0] << 8 | data[1];
+	enum aqb_code code;
+
+	memset(envp, 0, sizeof *envp);
+	if (len < 2 || header > len - 2) {
+		return reject(why, AQB_CODE_INVALID_ENVELOPE, NULL,
+		    "binary: the header's length is %zu, but %zu bytes follow",
+		    header, len < 2 ? 0 : len - 2);
+	}
+	if (header > ENVELOPE_HEADER_MAX) {
+		return reject(why, AQB_CODE_INVALID_ENVELOPE, NULL,
+		    "binary: the header's length is %zu, the limit is %u",
+		    header, ENVELOPE_HEADER_MAX);
+	}
+	if (!utf8_valid(text, header)) {
+		return reject(why, AQB_CODE_INVALID_JSON, NULL,
+		    "binary: the header is not UTF-8");
+	}
+	code = envelope_decode(text, header, envp, why);
+	if (code != AQB_CODE_OK) {
+		return code;
+	}
+	if (!takes_bytes(envp->type)) {
+		return reject(why, AQB_CODE_INVALID_ENVELOPE, "type",
+		    "type: a binary message is an event, message, private or "
+		    "system, not a %s",
+		    envelope_type_name(envp->type));
+	}
+	if (envp->payload.len > 0) {
+		return reject(why, AQB_CODE_INVALID_ENVELOPE, "payload",
+		    "payload: in a binary message the bytes behind the header "
+		    "are the payload");
+	}
+	envp->is_binary = true;
+	envp->payload = (struct aqb_slice){ text + header, len - 2 - header };
+	return AQB_CODE_OK;
+}
+
 /* Copy a slice to p and let it point there. */
 static char *
 move(char *p, struct aqb_slice *slice)
@@ -549,6 +601,7 @@ envelope_keep(struct envelope *env)
 	struct msg_draft draft = {
 		.payload = env->payload,
 		.metadata = env->metadata,
+		.is_binary = env->is_binary,
 		.keep = env->id.len + to.len,
 		.reserve = env->id.len + to.len + NAMES_MAX,
 	};

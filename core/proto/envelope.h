@@ -30,6 +30,7 @@ struct envelope {
 	enum envelope_type type;
 	bool ack;
 	bool everybody;         /* system with room "*" */
+	bool is_binary;         /* its payload is bytes, not JSON */
 	struct address address; /* of all but commands, which check their own */
 	char command[AQB_NAME_MAX + 1]; /* of commands */
 
@@ -37,7 +38,7 @@ struct envelope {
 	struct aqb_slice text;    /* all of it: of commands only */
 	struct aqb_slice id;      /* between its quotes; empty: not given */
 	struct aqb_slice args;    /* of commands: a JSON object, or empty */
-	struct aqb_slice payload; /* a JSON value, or empty */
+	struct aqb_slice payload; /* a JSON value or bytes, or empty */
 	struct aqb_slice metadata;
 	struct json_value to; /* a string or an array of strings; len 0: none */
 };
@@ -51,6 +52,16 @@ const char *envelope_type_name(enum envelope_type type);
  */
 enum aqb_code envelope_decode(const char *text, size_t len,
     struct envelope *envp, struct aqb_why *why);
+
+/*
+ * The same for a binary message: the length of its header in two bytes, big
+ * endian; the header, an envelope without a payload; and the payload's bytes.
+ */
+enum aqb_code envelope_decode_binary(const uint8_t *data, size_t len,
+    struct envelope *envp, struct aqb_why *why);
+
+/* A header's limit: stamped, its length must still fit two bytes. */
+#define ENVELOPE_HEADER_MAX (60u * 1024u)
 
 /*
  * Move what the slices point at into a message that can outlive the text:

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/obj.h"
@@ -16,6 +18,8 @@
  * type, seq, epoch, timestamp. */
 #define FIXED_MAX 320
 #define METADATA_KEY ",\"metadata\":"
+#define PAYLOAD_KEY ",\"payload\":"
+#define ENCODING ",\"encoding\":\"base64\""
 
 /* A piece of the text, as an offset: the message has no pointers. */
 struct piece {
@@ -24,7 +28,7 @@ struct piece {
 };
 
 /*
- * The text: [kept][head room][payload][,"metadata":metadata][}]
+ * The text: [kept][head room][payload][encoding][,"metadata":metadata][}]
  * Once sealed, `text` begins in the head room with `,"id":..`; once stamped
  * it begins with `{"version":..` and `frame` with the frame's head before it.
  */
@@ -35,6 +39,7 @@ struct aqb_msg {
 	uint32_t end;
 	uint32_t text;
 	uint32_t frame; /* 0 until stamped */
+	bool is_binary;
 	int64_t timestamp;
 	uint64_t seq;
 	struct piece id, type, room, channel, from, payload, metadata;
@@ -93,24 +98,48 @@ put_piece(struct aqb_msg *msg, struct piece *piece, char *p,
 	return put(p, from.data, from.len);
 }
 
+/* The payload in the text, and what goes with it. */
+static size_t
+payload_len(const struct msg_draft *draft)
+{
+	if (!draft->is_binary) {
+		return draft->payload.len == 0 ? 2 : draft->payload.len;
+	}
+	return BASE64_LEN(draft->payload.len) + 2 + strlen(ENCODING);
+}
+
+static char *
+put_payload(struct aqb_msg *msg, char *p, const struct msg_draft *draft)
+{
+	const struct aqb_slice nothing = { "{}", 2 };
+	char *from = p;
+
+	if (!draft->is_binary) {
+		return put_piece(msg, &msg->payload, p,
+		    draft->payload.len == 0 ? nothing : draft->payload);
+	}
+	msg->is_binary = true;
+	*p++ = '"';
+	p = base64_encode(draft->payload.data, draft->payload.len, p);
+	*p++ = '"';
+	msg->payload.at = (uint32_t)(from - msg->data);
+	msg->payload.len = (uint32_t)(p - from);
+	return puts_at(p, ENCODING);
+}
+
 struct aqb_msg *
 msg_new(const struct msg_draft *draft)
 {
-	const struct aqb_slice nothing = { "{}", 2 };
 	size_t head = draft->keep + WS_HEAD_MAX + FIXED_MAX + draft->reserve;
-	struct aqb_slice payload = draft->payload;
 	struct aqb_msg *msg;
 	char *p;
 
-	if (payload.len == 0) {
-		payload = nothing;
-	}
-	msg = alloc(head + payload.len + sizeof METADATA_KEY +
+	msg = alloc(head + payload_len(draft) + sizeof METADATA_KEY +
 	    draft->metadata.len + 1);
 	if (msg == NULL) {
 		return NULL;
 	}
-	p = put_piece(msg, &msg->payload, msg->data + head, payload);
+	p = put_payload(msg, msg->data + head, draft);
 	if (draft->metadata.len > 0) {
 		p = puts_at(p, METADATA_KEY);
 		p = put_piece(msg, &msg->metadata, p, draft->metadata);
@@ -165,7 +194,7 @@ msg_seal(struct aqb_msg *msg, const struct msg_fields *f)
 	len = field_len("id", f->id) + field_len("type", f->type) +
 	    field_len("room", f->room) + field_len("channel", f->channel) +
 	    field_len("from", f->from) + field_len("timestamp", at) +
-	    strlen(",\"payload\":");
+	    strlen(PAYLOAD_KEY);
 	if (f->to.len > 0) {
 		len += strlen(",\"to\":") + f->to.len;
 	}
@@ -184,7 +213,7 @@ msg_seal(struct aqb_msg *msg, const struct msg_fields *f)
 		p = puts_at(p, ",\"to\":");
 		p = put(p, f->to.data, f->to.len);
 	}
-	p = puts_at(p, ",\"payload\":");
+	p = puts_at(p, PAYLOAD_KEY);
 	assert(p == msg->data + msg->payload.at);
 }
 
@@ -306,6 +335,38 @@ msg_json(const struct aqb_msg *msg)
 	assert(msg_is_stamped(msg));
 	return (struct aqb_slice){ msg->data + msg->text,
 		msg->end - msg->text };
+}
+
+bool
+msg_is_binary(const struct aqb_msg *msg)
+{
+	OBJ_CHECK(msg, MSG_MAGIC);
+	return msg->is_binary;
+}
+
+void
+msg_put_binary(const struct aqb_msg *msg, struct buf *out)
+{
+	uint32_t payload = msg->payload.at;
+	size_t before = payload - strlen(PAYLOAD_KEY) - msg->text;
+	uint32_t rest = payload + msg->payload.len + (uint32_t)strlen(ENCODING);
+	size_t header = before + (msg->end - rest);
+	size_t bytes = 0;
+	char *room;
+
+	assert(msg_is_stamped(msg) && msg->is_binary && header <= UINT16_MAX);
+	buf_putc(out, (char)(header >> 8));
+	buf_putc(out, (char)header);
+	buf_add(out, msg->data + msg->text, before);
+	buf_add(out, msg->data + rest, msg->end - rest);
+	room = buf_reserve(out, msg->payload.len);
+	if (room != NULL) {
+		bool ok = base64_decode(msg->data + payload + 1,
+		    msg->payload.len - 2, room, &bytes);
+
+		assert(ok);
+		buf_advance(out, bytes);
+	}
 }
 
 static struct aqb_slice

@@ -4,7 +4,9 @@
 
 /*
  * A message is one WebSocket text frame, built once and shared by everyone
- * who sends or keeps it.
+ * who sends or keeps it.  One that came as binary is text, too, its payload in
+ * base64: that is how it is kept, and msg_put_binary() turns it back for those
+ * who want bytes.
  *
  * A message of a channel is made in three steps.  msg_new() copies what the
  * peer sent to where it will stay.  msg_seal() writes the envelope's fixed
@@ -18,7 +20,11 @@
  * stamped.
  */
 
+#include <stdbool.h>
+
 #include <arqonbus/message.h>
+
+struct buf;
 
 /*
  * What the peer sent.  `keep` is copied beside the message for whoever
@@ -27,6 +33,7 @@
  */
 struct msg_draft {
 	struct aqb_slice payload;  /* JSON text; empty becomes {} */
+	bool is_binary;            /* the payload is any bytes instead */
 	struct aqb_slice metadata; /* JSON text; may be empty */
 	size_t keep;
 	size_t reserve;
@@ -68,6 +75,16 @@ void msg_unref(struct aqb_msg **msgp);
  * stamped. */
 struct aqb_slice msg_frame(const struct aqb_msg *msg);
 struct aqb_slice msg_json(const struct aqb_msg *msg);
+
+/* Did it come as binary? */
+bool msg_is_binary(const struct aqb_msg *msg);
+
+/*
+ * Add a binary message as it goes to those who take them: the length of its
+ * header in two bytes, big endian, the header, and the payload's bytes.  The
+ * header is the envelope without its payload.
+ */
+void msg_put_binary(const struct aqb_msg *msg, struct buf *out);
 
 void msg_view(const struct aqb_msg *msg, struct aqb_msg_view *view);
 

@@ -257,7 +257,6 @@ async def test_identify_tells_and_checks_who_one_is(broker):
     await bob.refused("INVALID_ARGUMENT", "identify", "client_type", client_type="robot")
     await bob.refused("INVALID_ARGUMENT", "identify", "screen_name", screen_name="x" * 129)
     await bob.refused("INVALID_ARGUMENT", "identify", "token", token="guess")
-    await bob.refused("INVALID_ARGUMENT", "identify", "binary", binary=True)
     me = await ada.call("identify", alias="")
     assert me["alias"] is None and me["screen_name"] == "Ada"
     await bob.call("identify", alias="ada.id")

@@ -158,7 +158,6 @@ BAD_FRAMES = {
     "w9_split_and_bad": (1007, M(1, b"\xe2\x82", fin=False) + M(0, b"\x28")),
     "w9_cut_short": (1007, M(1, b"\xe2\x82")),
     "w9_bad_close_reason": (1007, M(8, b"\x03\xe8\xff")),
-    "w10_binary": (1003, M(2, b"\0\0")),
     "w11_half_a_code": (1002, M(8, b"\x03")),
     "w11_code_0": (1002, M(8, struct.pack(">H", 0))),
     "w11_code_999": (1002, M(8, struct.pack(">H", 999))),

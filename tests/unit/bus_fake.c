@@ -171,6 +171,10 @@ obey(struct port_down *d)
 	case PORT_RESUME:
 		w->peer.is_paused = false;
 		break;
+	case PORT_BINARY:
+	case PORT_TEXT:
+		w->peer.is_binary = d->kind == PORT_BINARY;
+		break;
 	case PORT_TELL:
 		w->is_asked = true;
 		break;

@@ -38,6 +38,7 @@ struct peer {
 	char id[64];
 	char session[128];
 	bool is_paused;
+	bool is_binary;
 	bool is_full; /* does not answer PORT_TELL until it has room */
 	bool is_closed;
 	uint16_t close_code;

@@ -405,7 +405,9 @@ net_teardown(void)
 	end_count = 0;
 	ck_assert_uint_eq(count_get(&worker->connections), 0);
 	ck_assert_uint_eq(count_get(&worker->half_open), 0);
-	run_fini(&worker->shared);
+	for (unsigned form = 0; form < FORMS; form++) {
+		run_fini(&worker->shared[form]);
+	}
 	run_fini(&worker->solo);
 	ck_assert_uint_eq(atomic_load(&worker->port.outbox_bytes), 0);
 	ck_assert_uint_eq(msg_alive(), 0);

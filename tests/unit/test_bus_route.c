@@ -181,6 +181,21 @@ START_TEST(n7_only_members_publish_where_membership_is_required)
 }
 END_TEST
 
+START_TEST(who_takes_binary_says_so_once)
+{
+	struct aqb_identity who = { .size = sizeof who, .binary = 1 };
+
+	ck_assert_int_eq(identify(bob, &who), AQB_CODE_OK);
+	ck_assert(bob->is_binary);
+	who.binary = -1;
+	ck_assert_int_eq(identify(bob, &who), AQB_CODE_OK);
+	ck_assert(bob->is_binary);
+	who.binary = 0;
+	ck_assert_int_eq(identify(bob, &who), AQB_CODE_OK);
+	ck_assert(!bob->is_binary);
+}
+END_TEST
+
 START_TEST(private_messages_go_by_id_and_by_alias_once)
 {
 	struct aqb_identity who = {
@@ -356,6 +371,7 @@ main(void)
 	tcase_add_test(t, a_publish_makes_its_channel);
 	tcase_add_test(t, without_auto_create_it_does_not);
 	tcase_add_test(t, n7_only_members_publish_where_membership_is_required);
+	tcase_add_test(t, who_takes_binary_says_so_once);
 	tcase_add_test(t, private_messages_go_by_id_and_by_alias_once);
 	tcase_add_test(t, n8_a_private_message_to_nobody_is_refused);
 	tcase_add_test(t, payload_target_is_read_too);

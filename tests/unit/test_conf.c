@@ -191,7 +191,7 @@ static const struct refusal {
 	    "c/a.conf:2: max_message_size: 2MiB is above 1MiB" },
 	{ "[server]\nhost =\n", "c/a.conf:2: host: no address" },
 	{ "[server]\noutbox_limit = 32KiB\n",
-	    "c/a.conf:2: outbox_limit: below max_message_size" },
+	    "c/a.conf:2: outbox_limit: below twice max_message" },
 	{ "[telemetry]\nport = 9100\n",
 	    "c/a.conf:2: port: 9100 is the data port already" },
 	{ "[server]\ndefault_room = .x\n",

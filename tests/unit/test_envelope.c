@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -263,6 +264,93 @@ START_TEST(a_command_may_be_in_the_payload)
 }
 END_TEST
 
+/* A binary message: the header's length, given or right, and the bytes. */
+static enum aqb_code
+decode_binary(int header, const char *text, const char *bytes, size_t len)
+{
+	size_t n = strlen(text);
+
+	if (header < 0) {
+		header = (int)n;
+	}
+	said[0] = (char)(header >> 8);
+	said[1] = (char)header;
+	for (size_t i = 0; i < n; i++) {
+		said[2 + i] = (char)(text[i] == '\'' ? '"' : text[i]);
+	}
+	memcpy(said + 2 + n, bytes, len);
+	memset(&why, 0, sizeof why);
+	return envelope_decode_binary((const uint8_t *)said, 2 + n + len, &env,
+	    &why);
+}
+
+START_TEST(bytes_follow_their_header)
+{
+	ck_assert_int_eq(decode_binary(-1,
+			     "{'type':'event','id':'i','channel':'c'}",
+			     "\0\xff\x80", 3),
+	    AQB_CODE_OK);
+	ck_assert(env.is_binary);
+	assert_slice(env.id, "i");
+	ck_assert_uint_eq(env.payload.len, 3);
+	ck_assert_mem_eq(env.payload.data, "\0\xff\x80", 3);
+	ck_assert_int_eq(decode_binary(-1, "{'type':'message','channel':'c'}",
+			     "", 0),
+	    AQB_CODE_OK);
+	ck_assert(env.is_binary);
+	ck_assert_uint_eq(env.payload.len, 0);
+}
+END_TEST
+
+static const struct {
+	int header;
+	const char *text;
+	const char *says;
+} bad_binaries[] = {
+	{ 40, "{'type':'event','channel':'c'}",
+	    "binary: the header's length is 40, but 31 bytes follow" },
+	{ 29, "{'type':'event','channel':'c'}", "at byte 29" },
+	{ 0, "{'type':'event','channel':'c'}", "at byte 0" },
+	{ -1, "{'type':'event','channel':'c','payload':1}", "payload: in a" },
+	{ -1, "{'type':'command','command':'ping'}", "not a command" },
+	{ -1, "{'type':'telemetry','channel':'c'}", "not a telemetry" },
+	{ -1, "{'type':'ping'}", "not a ping" },
+	{ -1, "{'type':'event','channel':'\xff'}", "header is not UTF-8" },
+	{ -1, "{'type':'event'", "at byte" },
+};
+
+START_TEST(what_is_wrong_with_a_header_is_told)
+{
+	ck_assert_int_ne(decode_binary(bad_binaries[_i].header,
+			     bad_binaries[_i].text, "x", 1),
+	    AQB_CODE_OK);
+	ck_assert_msg(strstr(why.text, bad_binaries[_i].says) != NULL, "%s",
+	    why.text);
+}
+END_TEST
+
+START_TEST(a_binary_message_has_at_least_a_length)
+{
+	ck_assert_int_eq(envelope_decode_binary((const uint8_t *)"\0", 1, &env,
+			     &why),
+	    AQB_CODE_INVALID_ENVELOPE);
+}
+END_TEST
+
+START_TEST(a_headers_length_has_a_limit)
+{
+	size_t len = ENVELOPE_HEADER_MAX + 1;
+	uint8_t *big = xnew(len + 2);
+
+	big[0] = (uint8_t)(len >> 8);
+	big[1] = (uint8_t)len;
+	ck_assert_int_eq(envelope_decode_binary(big, len + 2, &env, &why),
+	    AQB_CODE_INVALID_ENVELOPE);
+	ck_assert_ptr_nonnull(strstr(why.text, "61441, the limit is 61440"));
+	free(big);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -286,6 +374,11 @@ main(void)
 	tcase_add_test(t, what_is_kept_outlives_the_text);
 	tcase_add_test(t, a_command_keeps_all_of_its_text);
 	tcase_add_test(t, a_command_may_be_in_the_payload);
+	tcase_add_test(t, bytes_follow_their_header);
+	tcase_add_loop_test(t, what_is_wrong_with_a_header_is_told, 0,
+	    sizeof bad_binaries / sizeof bad_binaries[0]);
+	tcase_add_test(t, a_binary_message_has_at_least_a_length);
+	tcase_add_test(t, a_headers_length_has_a_limit);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

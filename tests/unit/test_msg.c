@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "proto/msg.h"
 
@@ -199,6 +200,57 @@ START_TEST(the_last_reference_frees_it)
 }
 END_TEST
 
+START_TEST(bytes_are_kept_as_base64_and_given_back_as_they_came)
+{
+	static const char header[] =
+	    "{\"version\":\"1.0\",\"seq\":42,\"epoch\":\"ep\",\"id\":\"i1\","
+	    "\"type\":\"event\",\"room\":\"r\",\"channel\":\"c\","
+	    "\"from\":\"f\",\"timestamp\":\"1970-01-01T00:00:00.000Z\","
+	    "\"metadata\":{\"m\":1}}";
+	struct msg_draft d = {
+		.payload = { "\0\xff{}\"", (size_t)_i },
+		.is_binary = true,
+		.metadata = slice("{\"m\":1}"),
+		.reserve = 300,
+	};
+	struct aqb_msg *msg = msg_new(&d);
+	struct buf b = { 0 };
+	size_t len = strlen(header);
+
+	seal(msg);
+	msg_stamp(msg, &here);
+	ck_assert(msg_is_binary(msg));
+	msg_put_binary(msg, &b);
+	ck_assert(!b.failed);
+	ck_assert_uint_eq(b.len, 2 + len + (size_t)_i);
+	ck_assert_uint_eq((uint8_t)b.data[0] << 8 | (uint8_t)b.data[1], len);
+	ck_assert_mem_eq(b.data + 2, header, len);
+	ck_assert_mem_eq(b.data + 2 + len, "\0\xff{}\"", (size_t)_i);
+	buf_fini(&b);
+	msg_unref(&msg);
+}
+END_TEST
+
+START_TEST(bytes_in_json_say_how_they_are_written)
+{
+	struct msg_draft d = { .payload = { "\0\1\2\3", 4 },
+		.is_binary = true,
+		.metadata = slice("{}"),
+		.reserve = 300 };
+	struct aqb_msg *msg = msg_new(&d);
+
+	seal(msg);
+	msg_stamp(msg, NULL);
+	assert_json(msg,
+	    "{\"version\":\"1.0\",\"id\":\"i1\",\"type\":\"event\","
+	    "\"room\":\"r\",\"channel\":\"c\",\"from\":\"f\","
+	    "\"timestamp\":\"1970-01-01T00:00:00.000Z\","
+	    "\"payload\":\"AAECAw==\",\"encoding\":\"base64\","
+	    "\"metadata\":{}}");
+	msg_unref(&msg);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -214,6 +266,9 @@ main(void)
 	tcase_add_test(t, a_view_shows_every_part);
 	tcase_add_test(t, the_widest_fields_fit);
 	tcase_add_test(t, the_last_reference_frees_it);
+	tcase_add_loop_test(t,
+	    bytes_are_kept_as_base64_and_given_back_as_they_came, 0, 6);
+	tcase_add_test(t, bytes_in_json_say_how_they_are_written);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
