@@ -5,12 +5,10 @@
 #include "bench.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-
-#include "bench_proc.h"
 
 static const struct {
 	const char *name;
@@ -23,13 +21,26 @@ static const struct {
 };
 #define TESTS (sizeof tests / sizeof tests[0])
 
-void
-bench_watch(int epoll_fd, const struct bench_conn *c, void *arg)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = arg };
+struct bench_target bench_target;
 
-	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &ev) != 0) {
-		bench_die("epoll: %s", strerror(errno));
+static const struct bench_opt target_options[] = {
+	{ "port", BENCH_NUMBER, &bench_target.port, 1, 65535,
+	    "the server's port" },
+	{ "pid", BENCH_NUMBER, &bench_target.pid, 1, INT_MAX,
+	    "the server's process, to measure its CPU and memory" },
+	{ "progress", BENCH_FLAG, &bench_target.progress, 0, 0,
+	    "tell each second how it goes, on a terminal or not" },
+	{ "json", BENCH_TEXT, &bench_target.json, 0, 0,
+	    "write the result there; - is standard output" },
+	{ 0 },
+};
+
+void
+bench_begin(const struct bench_opt *opts, int argc, char **argv)
+{
+	bench_options(opts, target_options, argc, argv);
+	if (bench_target.port == 0 || bench_target.pid == 0) {
+		bench_die("--port and --pid say what to measure");
 	}
 }
 
@@ -70,12 +81,53 @@ bench_score_print(const struct bench_score *score)
 	    (unsigned long long)score->missing);
 }
 
-void
-bench_save(const char *file, struct buf *b)
+double
+bench_each(double whole, uint64_t n)
 {
+	return n == 0 ? 0 : whole / (double)n;
+}
+
+void
+bench_cost_json(const struct bench_usage *u, uint64_t n, struct buf *b)
+{
+	buf_printf(b,
+	    "\"cpu_ns\":%.1f,\"client_cpu_ns\":%.1f,\"others_share\":%.3f,"
+	    "\"rss_bytes\":%llu,\"rss_peak_bytes\":%llu",
+	    bench_each((double)u->server, n), bench_each((double)u->client, n),
+	    bench_usage_others(u),
+	    (unsigned long long)bench_rss(bench_target.pid),
+	    (unsigned long long)bench_rss_peak(bench_target.pid));
+}
+
+double
+bench_share(const struct bench_usage *u, uint64_t cpu)
+{
+	return (double)cpu / (double)u->time;
+}
+
+void
+bench_share_json(const struct bench_usage *u, struct buf *b)
+{
+	buf_printf(b,
+	    "\"cpu_share\":%.4f,\"client_cpu_share\":%.4f,"
+	    "\"others_share\":%.3f,\"rss_bytes\":%llu,"
+	    "\"rss_peak_bytes\":%llu",
+	    bench_share(u, u->server), bench_share(u, u->client),
+	    bench_usage_others(u),
+	    (unsigned long long)bench_rss(bench_target.pid),
+	    (unsigned long long)bench_rss_peak(bench_target.pid));
+}
+
+void
+bench_save(struct buf *b)
+{
+	const char *file = bench_target.json;
 	bool standard = file != NULL && strcmp(file, "-") == 0;
 	FILE *f = standard ? stdout : NULL;
 
+	if (b->failed) {
+		bench_die("out of memory");
+	}
 	if (file != NULL && !standard) {
 		f = fopen(file, "we");
 		if (f == NULL) {

@@ -5,16 +5,32 @@
 /* The tests of arqonbus-bench: each is a main() of its own, and answers 0 when
  * nothing was lost, doubled or reordered, 1 when something was. */
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/buf.h"
 #include "bench_conn.h"
+#include "bench_opt.h"
+#include "bench_proc.h"
 #include "bench_stamp.h"
 
 int fanout_main(int argc, char **argv);
 int pairs_main(int argc, char **argv);
 int smoke_main(int argc, char **argv);
 
-/* Watch a connection; what epoll tells of it is `arg`. */
-void bench_watch(int epoll_fd, const struct bench_conn *c, void *arg);
+/* What every test is told by the same flags. */
+struct bench_target {
+	int port;
+	int pid;
+	bool plain;    /* the server is the floor; a flag of some tests only */
+	bool progress; /* also where standard error is no terminal */
+	const char *json;
+};
+extern struct bench_target bench_target;
+
+/* Read a test's own flags and those of the target, which must be named. */
+void bench_begin(const struct bench_opt *opts, int argc, char **argv);
 
 /* Say that the server ended a connection, and exit with status 1. */
 void bench_dropped(const struct bench_conn *c) __attribute__((noreturn));
@@ -25,8 +41,17 @@ void bench_score_json(const struct bench_score *score, struct buf *b);
 /* Print what was wrong with a score, or that nothing was. */
 void bench_score_print(const struct bench_score *score);
 
-/* Write a result to a file ("-" is standard output), or nowhere for NULL, and
- * empty the buffer. */
-void bench_save(const char *file, struct buf *b);
+/* The part of the whole that each of n has; 0 when there is none. */
+double bench_each(double whole, uint64_t n);
+
+/* Add what each of n things cost, and the server's memory, as members. */
+void bench_cost_json(const struct bench_usage *u, uint64_t n, struct buf *b);
+
+/* The same as shares of one core, while it lasted. */
+void bench_share_json(const struct bench_usage *u, struct buf *b);
+double bench_share(const struct bench_usage *u, uint64_t cpu);
+
+/* Write a result where --json says, if anywhere, and empty the buffer. */
+void bench_save(struct buf *b);
 
 #endif

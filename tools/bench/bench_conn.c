@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench_conn.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/rand.h"
 #include "bench_proc.h"
 
 #define BUFFER (512 * 1024)
-#define PATIENCE_NS UINT64_C(10000000000)
 #define FRAME_MAX (1024 * 1024)
-
-/* RFC 6455 gives the answer to this key in its own example. */
-#define KEY "dGhlIHNhbXBsZSBub25jZQ=="
-#define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+#define OUT_MAX (64 * 1024 * 1024)
 
 enum {
 	TEXT = 1,
@@ -29,8 +21,8 @@ enum {
 	PONG = 10,
 };
 
-static void
-wait_for(struct bench_conn *c, short events, uint64_t until)
+void
+bench_wait(const struct bench_conn *c, short events, uint64_t until)
 {
 	struct pollfd p = { .fd = c->fd, .events = events };
 	uint64_t now = bench_now();
@@ -38,71 +30,6 @@ wait_for(struct bench_conn *c, short events, uint64_t until)
 	if (now < until) {
 		poll(&p, 1, (int)((until - now) / 1000000) + 1);
 	}
-}
-
-static int
-dial(uint16_t port)
-{
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	const int on = 1;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	sin.sin_port = htons(port);
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd < 0) {
-		bench_die("socket: %s", strerror(errno));
-	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (connect(fd, (struct sockaddr *)&sin, sizeof sin) != 0 &&
-	    errno != EINPROGRESS) {
-		bench_die("connect to port %u: %s", port, strerror(errno));
-	}
-	return fd;
-}
-
-/* Read the head of the answer byte by byte: frames may follow at once. */
-static void
-read_answer(struct bench_conn *c, uint64_t until)
-{
-	char head[2048] = "";
-	size_t len = 0;
-
-	while (len < 4 || memcmp(head + len - 4, "\r\n\r\n", 4) != 0) {
-		ssize_t n = recv(c->fd, head + len, 1, 0);
-
-		if (n == 1 && ++len < sizeof head - 1) {
-			continue;
-		}
-		if (n >= 0 || (errno != EAGAIN && errno != EINTR) ||
-		    bench_now() >= until) {
-			bench_die("handshake: no whole answer came");
-		}
-		wait_for(c, POLLIN, until);
-	}
-	head[len] = '\0';
-	if (strncmp(head, "HTTP/1.1 101 ", 13) != 0 ||
-	    strstr(head, ACCEPT) == NULL) {
-		bench_die("handshake: refused: %.60s", head);
-	}
-}
-
-void
-bench_open(struct bench_conn *c, uint16_t port, const char *path)
-{
-	uint64_t until = bench_now() + PATIENCE_NS;
-
-	*c = (struct bench_conn){ .fd = dial(port) };
-	rand_bytes(c->mask, sizeof c->mask);
-	buf_printf(&c->out,
-	    "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-	    "Connection: Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n"
-	    "Sec-WebSocket-Version: 13\r\n\r\n",
-	    path);
-	wait_for(c, POLLOUT, until);
-	if (!bench_flush(c) || c->out.len > 0) {
-		bench_die("handshake: %s", strerror(errno));
-	}
-	read_answer(c, until);
 }
 
 void
@@ -130,6 +57,11 @@ put_frame(struct bench_conn *c, uint8_t opcode, const void *data, size_t len)
 		head[3] = (uint8_t)len;
 		n = 4;
 	}
+	if (c->out.len > OUT_MAX) {
+		bench_die("the server takes less than it is sent: %zu bytes "
+			  "wait",
+		    c->out.len);
+	}
 	memcpy(head + n, c->mask, 4);
 	buf_add(&c->out, head, n + 4);
 	buf_add(&c->out, data, len);
@@ -151,11 +83,9 @@ bench_put(struct bench_conn *c, const char *text, size_t len)
 bool
 bench_flush(struct bench_conn *c)
 {
-	size_t sent = 0;
-
-	while (sent < c->out.len) {
-		ssize_t n = send(c->fd, c->out.data + sent, c->out.len - sent,
-		    MSG_NOSIGNAL);
+	while (c->sent < c->out.len) {
+		ssize_t n = send(c->fd, c->out.data + c->sent,
+		    c->out.len - c->sent, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EAGAIN) {
 			break;
@@ -163,11 +93,13 @@ bench_flush(struct bench_conn *c)
 		if (n < 0 && errno != EINTR) {
 			return false;
 		}
-		sent += n < 0 ? 0 : (size_t)n;
+		c->sent += n < 0 ? 0 : (size_t)n;
 	}
-	if (sent > 0) {
-		c->out.len -= sent;
-		memmove(c->out.data, c->out.data + sent, c->out.len);
+	/* Each byte is moved once at most, however much waits. */
+	if (c->sent > c->out.len / 2) {
+		c->out.len -= c->sent;
+		memmove(c->out.data, c->out.data + c->sent, c->out.len);
+		c->sent = 0;
 	}
 	return true;
 }
@@ -281,7 +213,7 @@ bool
 bench_await(struct bench_conn *c, const char *want, struct buf *replyp)
 {
 	struct awaited a = { want, replyp, false };
-	uint64_t until = bench_now() + PATIENCE_NS;
+	uint64_t until = bench_now() + BENCH_PATIENCE;
 
 	while (!a.came) {
 		short events = c->out.len > 0 ? POLLIN | POLLOUT : POLLIN;
@@ -289,7 +221,7 @@ bench_await(struct bench_conn *c, const char *want, struct buf *replyp)
 		if (bench_now() >= until) {
 			return false;
 		}
-		wait_for(c, events, until);
+		bench_wait(c, events, until);
 		if (!bench_flush(c) || !bench_read(c, look, &a)) {
 			return a.came;
 		}
@@ -310,16 +242,4 @@ bench_ask(struct bench_conn *c, const char *text, size_t len, const char *want)
 		bench_die("refused: %.300s", buf_text(&reply));
 	}
 	buf_fini(&reply);
-}
-
-void
-bench_join(struct bench_conn *c, const char *room, const char *channel)
-{
-	char text[256];
-	int n = snprintf(text, sizeof text,
-	    "{\"type\":\"command\",\"id\":\"j\",\"command\":\"join_channel\","
-	    "\"room\":\"%s\",\"channel\":\"%s\"}",
-	    room, channel);
-
-	bench_ask(c, text, (size_t)n, "\"request_id\":\"j\"");
 }

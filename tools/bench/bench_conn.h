@@ -15,28 +15,31 @@
 
 #include "base/buf.h"
 
+/* How long to wait for an answer, in nanoseconds. */
+#define BENCH_PATIENCE UINT64_C(10000000000)
+
 struct bench_conn {
 	int fd;
 	uint8_t mask[4];
 	uint16_t close_code; /* what the server said when it closed */
 	struct buf held;     /* the beginning of a frame that came */
 	struct buf out;      /* frames to send */
+	size_t sent;         /* so much of them */
 };
 
-/*
- * Connect to a port of this machine and shake hands for a path, checking the
- * accept key (RFC 6455, 4.1).  Waits until that is done; ends the program when
- * it fails or takes longer than 10 s.
- */
-void bench_open(struct bench_conn *c, uint16_t port, const char *path);
 void bench_close(struct bench_conn *c);
 
-/* Put a text into what is to be sent, as one masked frame. */
+/* Put a text into what is to be sent, as one masked frame.  Ends the program
+ * when the server has long taken less than it is sent. */
 void bench_put(struct bench_conn *c, const char *text, size_t len);
 
 /* Send what the socket takes; the rest stays for the next time.  False when
  * the peer is gone. */
 bool bench_flush(struct bench_conn *c);
+
+/* Wait until the socket is ready for these events of poll(), or the time has
+ * come. */
+void bench_wait(const struct bench_conn *c, short events, uint64_t until);
 
 /*
  * Read once and tell each text that is complete; the text is borrowed for the
@@ -56,8 +59,5 @@ bool bench_await(struct bench_conn *c, const char *want, struct buf *replyp);
  * does not come, or comes without "success". */
 void bench_ask(struct bench_conn *c, const char *text, size_t len,
     const char *want);
-
-/* Join a channel of the bus. */
-void bench_join(struct bench_conn *c, const char *room, const char *channel);
 
 #endif

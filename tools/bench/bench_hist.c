@@ -82,6 +82,17 @@ bench_hist_reset(struct bench_hist *h)
 }
 
 void
+bench_hist_since(const struct bench_hist *h, const struct bench_hist *then,
+    struct bench_hist *sincep)
+{
+	sincep->count = h->count - then->count;
+	sincep->max = h->max;
+	for (size_t i = 0; i < BENCH_HIST_BUCKETS; i++) {
+		sincep->bucket[i] = h->bucket[i] - then->bucket[i];
+	}
+}
+
+void
 bench_hist_json(const struct bench_hist *h, struct buf *b)
 {
 	buf_printf(b, "{\"count\":%llu", (unsigned long long)h->count);

@@ -32,6 +32,10 @@ uint64_t bench_hist_quantile(const struct bench_hist *h, double share);
 /* Forget everything. */
 void bench_hist_reset(struct bench_hist *h);
 
+/* What was recorded after it looked like `then`. */
+void bench_hist_since(const struct bench_hist *h, const struct bench_hist *then,
+    struct bench_hist *sincep);
+
 /* Add {"count":..,"p50":..,..,"max":..} in microseconds. */
 void bench_hist_json(const struct bench_hist *h, struct buf *b);
 

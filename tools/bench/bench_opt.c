@@ -29,12 +29,12 @@ print_default(const struct bench_opt *o)
 }
 
 static void
-help(const struct bench_opt *opts, const char *program)
+help(const struct bench_opt *opts)
 {
 	static const char *const values[] = { "", "N", "SECONDS", "TEXT" };
 
-	printf("usage: %s [FLAG..]\n\n", program);
-	for (const struct bench_opt *o = opts; o->name != NULL; o++) {
+	for (const struct bench_opt *o = opts; o != NULL && o->name != NULL;
+	     o++) {
 		char flag[64];
 
 		snprintf(flag, sizeof flag, "--%s %s", o->name,
@@ -43,7 +43,20 @@ help(const struct bench_opt *opts, const char *program)
 		print_default(o);
 		putchar('\n');
 	}
-	exit(0);
+}
+
+/* The row of a flag; NULL when there is none. */
+static const struct bench_opt *
+find(const struct bench_opt *opts, const char *flag)
+{
+	for (const struct bench_opt *o = opts; o != NULL && o->name != NULL;
+	     o++) {
+		if (strncmp(flag, "--", 2) == 0 &&
+		    strcmp(flag + 2, o->name) == 0) {
+			return o;
+		}
+	}
+	return NULL;
 }
 
 static void
@@ -69,20 +82,22 @@ set(const struct bench_opt *o, const char *value)
 }
 
 void
-bench_options(const struct bench_opt *opts, int argc, char **argv)
+bench_options(const struct bench_opt *opts, const struct bench_opt *more,
+    int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
-		const struct bench_opt *o = opts;
+		const struct bench_opt *o = find(opts, argv[i]);
 
+		if (o == NULL) {
+			o = find(more, argv[i]);
+		}
 		if (strcmp(argv[i], "--help") == 0) {
-			help(opts, argv[0]);
+			printf("usage: %s [FLAG..]\n\n", argv[0]);
+			help(opts);
+			help(more);
+			exit(0);
 		}
-		while (o->name != NULL &&
-		    (strncmp(argv[i], "--", 2) != 0 ||
-			strcmp(argv[i] + 2, o->name) != 0)) {
-			o++;
-		}
-		if (o->name == NULL) {
+		if (o == NULL) {
 			bench_die("there is no %s; %s --help tells what is",
 			    argv[i], argv[0]);
 		}

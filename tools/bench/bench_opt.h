@@ -20,9 +20,11 @@ struct bench_opt {
 };
 
 /*
- * Read the flags after argv[0] into their places.  --help prints them and
- * exits; a flag that is wrong ends the program with status 2.
+ * Read the flags after argv[0] into their places; `more` is another table, or
+ * NULL.  --help prints them and exits; a flag that is wrong ends the program
+ * with status 2.
  */
-void bench_options(const struct bench_opt *opts, int argc, char **argv);
+void bench_options(const struct bench_opt *opts, const struct bench_opt *more,
+    int argc, char **argv);
 
 #endif

@@ -9,36 +9,28 @@
 #include "base/buf.h"
 #include "bench_proc.h"
 
-#define MARK "\"bench\":\""
+#define MARK "\"payload\":\""
 #define MARK_LEN (sizeof MARK - 1)
-#define DIGITS 32 /* 8 of the stream, 8 of the number, 16 of the time */
+#define STREAM_DIGITS 6
+#define NUMBER_DIGITS 8
+#define DIGITS (STREAM_DIGITS + NUMBER_DIGITS)
 
 void
 bench_text_init(struct bench_text *t, const char *address, size_t size)
 {
 	struct buf b = { 0 };
-	size_t at, fill;
+	size_t at;
 
 	if (size < BENCH_SIZE_MIN || size > BENCH_SIZE_MAX) {
 		bench_die("a payload has %d to %d bytes, not %zu",
 		    BENCH_SIZE_MIN, BENCH_SIZE_MAX, size);
 	}
-	buf_printf(&b, "{%s,\"payload\":{" MARK, address);
+	buf_printf(&b, "{%s," MARK, address);
 	at = b.len;
-	fill = size - strlen("{" MARK "\"}") - DIGITS;
-	buf_printf(&b, "%0*d\"", DIGITS, 0);
-	/* A filler needs its own member, or blanks where it is too short. */
-	if (fill >= strlen(",\"x\":\"\"")) {
-		fill -= strlen(",\"x\":\"\"");
-		buf_puts(&b, ",\"x\":\"");
-		while (fill-- > 0) {
-			buf_putc(&b, 'x');
-		}
-		buf_putc(&b, '"');
-	} else {
-		buf_printf(&b, "%*s", (int)fill, "");
+	for (size_t i = strlen("\"\""); i < size; i++) {
+		buf_putc(&b, 'x');
 	}
-	buf_puts(&b, "}}");
+	buf_puts(&b, "\"}");
 	t->data = buf_take(&b, &t->len);
 	if (t->data == NULL) {
 		bench_die("out of memory");
@@ -54,7 +46,7 @@ bench_text_fini(struct bench_text *t)
 }
 
 static void
-put_hex(char *p, int digits, uint64_t n)
+put_hex(char *p, int digits, uint32_t n)
 {
 	for (int i = digits - 1; i >= 0; i--) {
 		p[i] = "0123456789abcdef"[n & 15];
@@ -64,7 +56,7 @@ put_hex(char *p, int digits, uint64_t n)
 
 /* Eight digits at once, for every delivery pays for this; that they are digits
  * the marker vouches for. */
-static uint64_t
+static uint32_t
 get_hex(const char *p)
 {
 	const uint64_t low = UINT64_C(0x0f0f0f0f0f0f0f0f);
@@ -76,43 +68,60 @@ get_hex(const char *p)
 	n = (n & low) + (n >> 6 & one) * 9;
 	n = (n | n >> 4) & UINT64_C(0x00ff00ff00ff00ff);
 	n = (n | n >> 8) & UINT64_C(0x0000ffff0000ffff);
-	return (n | n >> 16) & UINT32_MAX;
+	return (uint32_t)(n | n >> 16);
 }
 
 void
 bench_text_stamp(struct bench_text *t, const struct bench_stamp *stamp)
 {
-	put_hex(t->stamp, 8, stamp->stream);
-	put_hex(t->stamp + 8, 8, stamp->n);
-	put_hex(t->stamp + 16, 16, stamp->due);
+	put_hex(t->stamp, STREAM_DIGITS, stamp->stream);
+	put_hex(t->stamp + STREAM_DIGITS, NUMBER_DIGITS, stamp->n);
 }
 
-bool
-bench_stamp_find(const char *text, size_t len, size_t *hintp,
+/* Read the stamp that follows a marker.  The stream is read together with the
+ * end of the marker before it, which is then cut off. */
+static void
+get_stamp(const char *p, struct bench_stamp *stampp)
+{
+	stampp->stream = get_hex(p + STREAM_DIGITS - 8) & BENCH_STREAMS_MAX;
+	stampp->n = get_hex(p + STREAM_DIGITS);
+}
+
+const char *
+bench_stamp_next(const char *p, const char *end, struct bench_stamp *stampp)
+{
+	p = memmem(p, (size_t)(end - p), MARK, MARK_LEN);
+	if (p == NULL || (size_t)(end - p) < MARK_LEN + DIGITS) {
+		return NULL;
+	}
+	get_stamp(p + MARK_LEN, stampp);
+	return p + MARK_LEN + DIGITS;
+}
+
+/* Looking where the last one stood spares the search. */
+static bool
+find(struct bench_score *score, const char *text, size_t len,
     struct bench_stamp *stampp)
 {
-	const size_t least = MARK_LEN + DIGITS;
-	const char *p = NULL;
+	const char *end = text + len, *p;
 
-	if (*hintp >= least && *hintp <= len) {
-		p = text + len - *hintp;
-	}
-	if (p == NULL || memcmp(p, MARK, MARK_LEN) != 0) {
-		p = memmem(text, len, MARK, MARK_LEN);
-		if (p == NULL || (size_t)(text + len - p) < least) {
-			return false;
+	if (score->hint > 0 && score->hint <= len) {
+		p = end - score->hint;
+		if (memcmp(p, MARK, MARK_LEN) == 0) {
+			get_stamp(p + MARK_LEN, stampp);
+			return true;
 		}
-		*hintp = (size_t)(text + len - p);
 	}
-	p += MARK_LEN;
-	stampp->stream = (uint32_t)get_hex(p);
-	stampp->n = (uint32_t)get_hex(p + 8);
-	stampp->due = get_hex(p + 16) << 32 | get_hex(p + 24);
+	p = bench_stamp_next(text, end, stampp);
+	if (p == NULL) {
+		return false;
+	}
+	score->hint = (size_t)(end - p) + MARK_LEN + DIGITS;
 	return true;
 }
 
-uint32_t
-bench_score_add(struct bench_score *score, struct bench_order *order,
+static uint32_t
+add(struct bench_score *score, struct bench_order *order,
     const struct bench_stamp *stamp)
 {
 	uint32_t by;
@@ -130,6 +139,17 @@ bench_score_add(struct bench_score *score, struct bench_order *order,
 	score->skipped += by - 1;
 	order->next = stamp->n + 1;
 	return by;
+}
+
+uint32_t
+bench_score_text(struct bench_score *score, struct bench_order *order,
+    const char *text, size_t len, struct bench_stamp *stampp)
+{
+	if (!find(score, text, len, stampp)) {
+		return 0; /* a welcome or a reply */
+	}
+	score->wire = len;
+	return add(score, order, stampp);
 }
 
 void

@@ -3,17 +3,20 @@
 #define BENCH_STAMP_H
 
 /*
- * Messages that can be recognised when they come back: in the payload of each
- * stands which stream it belongs to, its number there and when it was due, in
- * hexadecimal digits of fixed width.  Every receiver checks the numbers.
+ * Messages that can be recognised when they come back: the payload of each is
+ * a JSON string that begins with the stream it belongs to and its number there,
+ * in hexadecimal digits of fixed width.  Every receiver checks the numbers.
+ * When each was due the generator knows by the number.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define BENCH_SIZE_MIN 48 /* the shortest payload with a stamp */
+#define BENCH_SIZE_MIN 16 /* the shortest payload with a stamp */
 #define BENCH_SIZE_MAX 60000
+#define BENCH_STREAMS_MAX 0xffffff
+#define BENCH_NO_STREAM UINT32_MAX /* of who is to receive nothing */
 
 /* A publish whose stamp is written anew for each sending. */
 struct bench_text {
@@ -23,9 +26,8 @@ struct bench_text {
 };
 
 struct bench_stamp {
-	uint32_t stream;
+	uint32_t stream; /* up to BENCH_STREAMS_MAX */
 	uint32_t n;
-	uint64_t due; /* bench_now() */
 };
 
 /* Make a publish: `address` is its inside up to the payload, like
@@ -34,12 +36,9 @@ void bench_text_init(struct bench_text *t, const char *address, size_t size);
 void bench_text_fini(struct bench_text *t);
 void bench_text_stamp(struct bench_text *t, const struct bench_stamp *stamp);
 
-/*
- * Find the stamp in a text; false when it has none.  *hintp, 0 at first, is
- * how far from the end the last one stood: looking there first spares the
- * search.
- */
-bool bench_stamp_find(const char *text, size_t len, size_t *hintp,
+/* The next stamp of a text that holds many.  Returns what is behind it, NULL
+ * when there is none any more. */
+const char *bench_stamp_next(const char *p, const char *end,
     struct bench_stamp *stampp);
 
 /* What a receiver of one stream has had. */
@@ -55,15 +54,17 @@ struct bench_score {
 	uint64_t repeated; /* an earlier one: doubled, or out of order */
 	uint64_t astray;   /* of another stream */
 	uint64_t missing;  /* nothing came any more */
-	size_t wire;       /* length of the last text */
+	size_t wire;       /* length of the last text with a stamp */
+	size_t hint;       /* how far from its end the stamp stood */
 };
 
 /*
  * Count what came.  Returns how many numbers the receiver moved on by: 1 for
- * the right message, more after a hole, 0 for one that it should not have had.
+ * the right message, more after a hole, 0 for one that it should not have had
+ * and for a text that is no message of ours.
  */
-uint32_t bench_score_add(struct bench_score *score, struct bench_order *order,
-    const struct bench_stamp *stamp);
+uint32_t bench_score_text(struct bench_score *score, struct bench_order *order,
+    const char *text, size_t len, struct bench_stamp *stampp);
 
 /* At the end: this many of the stream were sent. */
 void bench_score_end(struct bench_score *score, const struct bench_order *order,

@@ -1,252 +1,340 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * One publisher, N receivers, a closed loop: message i goes out when every
- * receiver has had message i - window.  Tells deliveries a second and what
- * each costs the server in CPU.
+ * Channels, each with one publisher and N receivers.  In a closed loop message
+ * i of a channel goes out when every receiver has had message i - window; in an
+ * open one messages go out at an even pace, whatever the server does.  Tells
+ * deliveries a second and what each costs the server in CPU.
  */
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
 
 #include "base/mem.h"
 #include "bench.h"
+#include "bench_crowd.h"
 #include "bench_hist.h"
-#include "bench_opt.h"
-#include "bench_proc.h"
+#include "bench_loop.h"
 
-#define SECOND UINT64_C(1000000000)
-#define STALL (5 * SECOND)
+struct channel {
+	struct bench_text text;
+	uint32_t sent;
+	bool queued;
 
-struct receiver {
-	struct bench_conn conn;
-	struct bench_order order;
+	/* Of the closed loop. */
+	uint32_t done; /* all have had the messages before this one */
+	uint32_t *had; /* how many have had message i, at i % window */
+	uint64_t *due; /* when it went out, likewise */
 };
 
 static struct {
-	int port;
-	int pid;
+	int channels;
 	int receivers;
 	int window;
+	int rate;
 	int size;
 	double seconds;
 	double warm;
-	bool plain;
-	const char *json;
-} conf = { .receivers = 100,
+} conf = { .channels = 1,
+	.receivers = 100,
 	.window = 32,
 	.size = 200,
 	.seconds = 2,
 	.warm = 0.3 };
 
 static const struct bench_opt options[] = {
-	{ "port", BENCH_NUMBER, &conf.port, 1, 65535, "the server's port" },
-	{ "pid", BENCH_NUMBER, &conf.pid, 1, INT_MAX,
-	    "the server's process, to measure its CPU" },
+	{ "channels", BENCH_NUMBER, &conf.channels, 1, 9000,
+	    "channels, each with a publisher of its own" },
 	{ "receivers", BENCH_NUMBER, &conf.receivers, 1, 19000,
-	    "how many receive" },
+	    "how many receive each channel" },
 	{ "window", BENCH_NUMBER, &conf.window, 1, 100000,
-	    "messages under way at most" },
+	    "messages under way at most, in each channel" },
+	{ "rate", BENCH_NUMBER, &conf.rate, 0, 10000000,
+	    "publishes a second, in all, whatever the server does; 0: as the "
+	    "window allows" },
 	{ "size", BENCH_NUMBER, &conf.size, BENCH_SIZE_MIN, BENCH_SIZE_MAX,
-	    "bytes of the payload" },
+	    "bytes of the payload, 16 at least" },
 	{ "seconds", BENCH_SECONDS, &conf.seconds, 0, 86400, "how long" },
 	{ "warm", BENCH_SECONDS, &conf.warm, 0, 86400, "not counted before" },
-	{ "plain", BENCH_FLAG, &conf.plain, 0, 0,
+	{ "plain", BENCH_FLAG, &bench_target.plain, 0, 0,
 	    "join no channel: the server is the floor" },
-	{ "json", BENCH_TEXT, &conf.json, 0, 0, "write the result there" },
 	{ 0 },
 };
 
-static struct receiver *receivers;
-static struct bench_conn publisher;
-static struct bench_text text;
+static bench_text_f on_text;
+
+static struct bench_loop loop = { .came = on_text };
+static struct channel *channels;
+static struct bench_client *publishers; /* one for each channel */
+static uint32_t *queue; /* channels that may have something to send */
+static size_t queued;
 static struct bench_score score;
 static struct bench_hist latency;
-static uint32_t *had; /* how many have had message i, at i % window */
-static uint32_t sent, done;
-static uint64_t progress; /* when `done` last moved */
-static bool counting;     /* neither the warm-up nor what comes afterwards */
-static uint64_t received, reads;
-static uint64_t now; /* when the last read or wait ended */
-static size_t hint;
-static int epoll_fd;
+static struct bench_pace pace; /* of the open loop */
+static uint64_t published, accepted;
+static uint64_t uncounted; /* publishes of the open loop's warm-up */
+static bool counting;      /* neither the warm-up nor what comes afterwards */
+static bool ending;
+
+static bool
+is_open(void)
+{
+	return conf.rate > 0;
+}
 
 static void
-publish(void)
+enqueue(uint32_t k)
 {
-	while (sent - done < (uint32_t)conf.window) {
-		struct bench_stamp stamp = { 0, sent++, now };
-
-		bench_text_stamp(&text, &stamp);
-		bench_put(&publisher, text.data, text.len);
-	}
-	if (!bench_flush(&publisher)) {
-		bench_dropped(&publisher);
+	if (!channels[k].queued) {
+		channels[k].queued = true;
+		queue[queued++] = k;
 	}
 }
 
 static void
-on_text(void *arg, const char *data, size_t len)
+publish(uint32_t k)
 {
-	struct receiver *r = arg;
-	struct bench_stamp stamp;
-	uint32_t by;
+	struct channel *ch = &channels[k];
+	struct bench_stamp stamp = { k, ch->sent };
 
-	if (!bench_stamp_find(data, len, &hint, &stamp)) {
-		return; /* a welcome or a reply */
+	if (!is_open()) {
+		ch->due[ch->sent % (uint32_t)conf.window] = loop.now;
 	}
-	score.wire = len;
+	ch->sent++;
+	published++;
+	bench_text_stamp(&ch->text, &stamp);
+	bench_put(&publishers[k].conn, ch->text.data, ch->text.len);
+}
+
+/* Give every channel that is queued to its publisher's socket. */
+static void
+work_queue(void)
+{
+	size_t n = queued;
+
+	queued = 0;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t k = queue[i];
+		struct channel *ch = &channels[k];
+		struct bench_conn *c = &publishers[k].conn;
+
+		ch->queued = false;
+		while (!is_open() && !ending &&
+		    ch->sent - ch->done < (uint32_t)conf.window) {
+			publish(k);
+		}
+		if (!bench_flush(c)) {
+			bench_dropped(c);
+		}
+		if (c->out.len > 0) {
+			enqueue(k);
+		}
+	}
+}
+
+/* A receiver has had `by` messages more, up to number n; what was skipped
+ * counts as had, else the loop would stand still. */
+static void
+move_on(uint32_t k, uint32_t n, uint32_t by)
+{
+	struct channel *ch = &channels[k];
+	uint32_t window = (uint32_t)conf.window;
+
 	if (counting) {
-		received++;
-		bench_hist_add(&latency, now - stamp.due);
+		bench_hist_add(&latency, loop.now - ch->due[n % window]);
 	}
-	by = bench_score_add(&score, &r->order, &stamp);
-	/* What was skipped counts as had: else the loop would stand still. */
 	while (by > 0) {
-		uint32_t n = stamp.n - --by;
+		uint32_t i = n - --by;
 
-		if (++had[n % (uint32_t)conf.window] ==
-		    (uint32_t)conf.receivers) {
-			had[n % (uint32_t)conf.window] = 0;
-			done = n + 1;
-			progress = now;
+		if (++ch->had[i % window] == (uint32_t)conf.receivers) {
+			ch->had[i % window] = 0;
+			ch->done = i + 1;
+			enqueue(k);
 		}
 	}
 }
 
 static void
-on_nothing(void *arg, const char *data, size_t len)
+on_text(void *arg, const char *text, size_t len)
 {
-	(void)arg;
-	(void)data;
-	(void)len;
+	struct bench_client *client = arg;
+	struct bench_stamp stamp;
+	uint32_t by =
+	    bench_score_text(&score, &client->order, text, len, &stamp);
+	uint64_t i;
+
+	if (by == 0) {
+		return;
+	}
+	accepted += by;
+	loop.moved = loop.now;
+	if (!is_open()) {
+		move_on(stamp.stream, stamp.n, by);
+		return;
+	}
+	i = (uint64_t)stamp.n * (uint64_t)conf.channels + stamp.stream;
+	if (i >= uncounted) {
+		bench_hist_add(&latency, loop.now - bench_pace_due(&pace, i));
+	}
 }
 
 /*
- * Never sleeps: to wake a sleeper costs the server more than to send to it,
- * and how often this generator would sleep depends on how little faster than
- * the server it is.  Receivers on other machines cost no such wake-ups.
+ * Until the time has come, or nothing has moved for long.  Never sleeps: to
+ * wake a sleeper costs the server more than to send to it, and how often this
+ * generator would sleep depends on how little faster than the server it is.
+ * Receivers on other machines cost no such wake-ups.
  */
-static void
-turn(void)
-{
-	struct epoll_event got[256];
-	int n = epoll_wait(epoll_fd, got, 256, 0);
-
-	now = bench_now();
-	for (int i = 0; i < n; i++) {
-		struct receiver *r = got[i].data.ptr;
-		struct bench_conn *c = r == NULL ? &publisher : &r->conn;
-
-		reads += counting;
-		if (!bench_read(c, r == NULL ? on_nothing : on_text, r)) {
-			bench_dropped(c);
-		}
-		now = bench_now();
-	}
-}
-
-/* Until the time has come, or nothing has moved for long. */
 static void
 run(uint64_t until)
 {
-	now = bench_now();
-	while (now < until && now - progress < STALL) {
-		publish();
-		turn();
+	uint64_t i;
+
+	loop.now = bench_now();
+	while (loop.now < until && !bench_stalled(&loop)) {
+		while (is_open() && bench_pace_next(&pace, &i)) {
+			uint32_t k = (uint32_t)(i % (uint64_t)conf.channels);
+
+			publish(k);
+			enqueue(k);
+			loop.moved = loop.now;
+		}
+		work_queue();
+		bench_turn(&loop, 0);
 	}
 }
 
+/* What is due goes out, and what is on its way comes. */
 static void
 drain(void)
 {
-	while (done != sent && now - progress < STALL) {
-		if (!bench_flush(&publisher)) {
-			bench_dropped(&publisher);
-		}
-		turn();
-	}
-	for (int i = 0; i < conf.receivers; i++) {
-		bench_score_end(&score, &receivers[i].order, sent);
+	uint64_t want = (uint64_t)conf.receivers;
+
+	ending = true;
+	loop.moved = loop.now;
+	while (accepted != published * want && !bench_stalled(&loop)) {
+		work_queue();
+		bench_turn(&loop, 0);
 	}
 }
 
 static void
+judge(const struct bench_client *receivers)
+{
+	int n = conf.channels * conf.receivers;
+
+	for (int i = 0; i < n; i++) {
+		const struct bench_order *order = &receivers[i].order;
+
+		bench_score_end(&score, order, channels[order->stream].sent);
+	}
+}
+
+static void
+address(uint32_t stream, struct bench_address *a)
+{
+	snprintf(a->path, sizeof a->path, "/%u", stream);
+	snprintf(a->room, sizeof a->room, "bench");
+	snprintf(a->channel, sizeof a->channel, "fan%u", stream);
+}
+
+static struct bench_client *
 set_up(void)
 {
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	receivers = xnew((size_t)conf.receivers * sizeof *receivers);
-	had = xnew((size_t)conf.window * sizeof *had);
-	for (int i = 0; i < conf.receivers; i++) {
-		struct receiver *r = &receivers[i];
+	uint32_t n = (uint32_t)conf.channels;
+	uint64_t window = (uint64_t)conf.window;
+	struct bench_client *receivers;
 
-		bench_open(&r->conn, (uint16_t)conf.port, "/");
-		if (!conf.plain) {
-			bench_join(&r->conn, "bench", "fan");
+	bench_crowd_fits((uint64_t)n * ((uint64_t)conf.receivers + 1));
+	bench_loop_init(&loop);
+	channels = xnew(n * sizeof *channels);
+	queue = xnew(n * sizeof *queue);
+	receivers = bench_crowd_new(&loop,
+	    (uint64_t)n * (uint64_t)conf.receivers, n, address, true);
+	publishers = bench_crowd_new(&loop, n, n, address, false);
+	for (uint32_t k = 0; k < n; k++) {
+		struct channel *ch = &channels[k];
+
+		bench_crowd_text(&ch->text, address, k, conf.size);
+		if (!is_open()) {
+			ch->had = xnew(window * sizeof *ch->had);
+			ch->due = xnew(window * sizeof *ch->due);
+			enqueue(k);
 		}
-		bench_watch(epoll_fd, &r->conn, r);
 	}
-	bench_open(&publisher, (uint16_t)conf.port, "/");
-	bench_watch(epoll_fd, &publisher, NULL);
-	bench_text_init(&text,
-	    "\"type\":\"event\",\"room\":\"bench\",\"channel\":\"fan\"",
-	    (size_t)conf.size);
-	progress = now = bench_now();
+	return receivers;
 }
 
 static void
-report(const struct bench_usage *u)
+set_pace(void)
 {
-	double n = (double)received;
-	double took = (double)u->time / (double)SECOND;
-	double cpu = (double)u->server / n;
+	pace.begin = loop.now;
+	pace.rate = (uint64_t)conf.rate;
+	pace.all = (uint64_t)((conf.warm + conf.seconds) * conf.rate);
+	uncounted = (uint64_t)(conf.warm * conf.rate);
+}
+
+static void
+report(const struct bench_usage *u, uint64_t received, uint64_t reads)
+{
+	double took = (double)u->time / BENCH_SECOND;
+	double per_second = (double)received / took;
 	struct buf out = { 0 };
 
-	printf("%d receivers, %d bytes of payload (%zu on the wire), "
-	       "window %d, %.1f s\n",
-	    conf.receivers, conf.size, score.wire, conf.window, took);
+	printf("%d x (1 -> %d), %d bytes of payload (%zu on the "
+	       "wire), ",
+	    conf.channels, conf.receivers, conf.size, score.wire);
+	printf(is_open() ? "%d publishes/s, %.1f s\n" : "window %d, %.1f s\n",
+	    is_open() ? conf.rate : conf.window, took);
 	printf("%.0f deliveries/s; the server's CPU is %.0f ns each\n",
-	    n / took, cpu);
+	    per_second, bench_each((double)u->server, received));
 	bench_hist_title("latency");
 	bench_hist_print(&latency, "delivery");
+	if (is_open()) {
+		bench_hist_print(&pace.lateness, "(our lateness)");
+	}
 	bench_score_print(&score);
 
 	buf_printf(&out,
-	    "{\"test\":\"fanout\",\"receivers\":%d,\"size\":%d,\"window\":%d,"
-	    "\"wire\":%zu,\"seconds\":%.3f,\"deliveries_per_second\":%.0f,"
-	    "\"cpu_ns\":%.1f,\"client_cpu_ns\":%.1f,\"others_share\":%.3f,"
-	    "\"per_read\":%.2f,\"rss_bytes\":%llu,\"latency_us\":",
-	    conf.receivers, conf.size, conf.window, score.wire, took, n / took,
-	    cpu, (double)u->client / n, bench_usage_others(u),
-	    n / (double)reads, (unsigned long long)bench_rss(conf.pid));
+	    "{\"test\":\"fanout\",\"channels\":%d,\"receivers\":%d,\"size\":%d,"
+	    "\"window\":%d,\"rate\":%d,\"wire\":%zu,\"seconds\":%.3f,"
+	    "\"published\":%llu,\"deliveries_per_second\":%.0f,"
+	    "\"per_read\":%.2f,",
+	    conf.channels, conf.receivers, conf.size, conf.window, conf.rate,
+	    score.wire, took, (unsigned long long)published, per_second,
+	    bench_each((double)received, reads));
+	bench_cost_json(u, received, &out);
+	buf_puts(&out, ",\"latency_us\":");
 	bench_hist_json(&latency, &out);
+	buf_puts(&out, ",\"lateness_us\":");
+	bench_hist_json(&pace.lateness, &out);
 	buf_putc(&out, ',');
 	bench_score_json(&score, &out);
 	buf_putc(&out, '}');
-	bench_save(conf.json, &out);
+	bench_save(&out);
 }
 
 int
 fanout_main(int argc, char **argv)
 {
+	struct bench_client *receivers;
 	struct bench_usage usage;
+	uint64_t received, reads;
 
-	bench_options(options, argc, argv);
-	if (conf.port == 0 || conf.pid == 0) {
-		bench_die("--port and --pid say what to measure");
-	}
-	set_up();
-	run(now + (uint64_t)(conf.warm * (double)SECOND));
+	bench_begin(options, argc, argv);
+	receivers = set_up();
+	set_pace();
+	bench_loop_tell(&loop, "deliveries", &score.received, &latency);
+	run(loop.now + (uint64_t)(conf.warm * BENCH_SECOND));
 	counting = true;
-	usage = bench_usage(conf.pid);
-	run(usage.time + (uint64_t)(conf.seconds * (double)SECOND));
-	usage = bench_usage_since(conf.pid, &usage);
+	received = score.received;
+	reads = loop.reads;
+	usage = bench_usage(bench_target.pid);
+	run(usage.time + (uint64_t)(conf.seconds * BENCH_SECOND));
+	usage = bench_usage_since(bench_target.pid, &usage);
+	received = score.received - received;
+	reads = loop.reads - reads;
 	counting = false;
 	drain();
-	report(&usage);
+	judge(receivers);
+	report(&usage, received, reads);
 	return bench_score_good(&score) ? 0 : 1;
 }

@@ -5,13 +5,15 @@
  * thread on bare epoll; it unmasks each text that comes and frames as many
  * bytes as the bus would send for it.  A turn's frames are copied once into
  * one run, and at the end of the turn each socket gets its part of the run in
- * one send.  No routing, no JSON, no limits.
+ * one send.  No routing but by the number in the path of the request, which
+ * names a group, no JSON, no limits.
  *
  *            run: | frame | frame | frame | frame |
  *    a receiver:  sent ----^ gets all behind it ---^ run_len
  *    a publisher:                 own_from ^--------^ own_to is left out
  *
- * A socket that takes nothing is not read from either, until it has had all.
+ * A socket that takes nothing is not read from either, until it has had all;
+ * one that is too far behind is closed.
  */
 
 #include <arpa/inet.h>
@@ -34,39 +36,49 @@
 #include "proto/ws.h"
 
 #define PEERS_MAX 20000
+#define GROUPS_MAX PEERS_MAX
 #define BUFFER (256 * 1024)
 #define RUN_MAX (64 * 1024 * 1024)
 #define FRAME_MAX (65536 + 16) /* the longest frame, and its head */
 
-struct peer {
-	int fd;
-	int at;                  /* in peers */
-	bool open;               /* has shaken hands */
-	bool blocked;            /* took not all of it; waits for EPOLLOUT */
-	size_t sent;             /* it has had the run up to here */
-	size_t own_from, own_to; /* what it is not to get */
-	uint8_t *held;           /* the beginning of a frame */
-	size_t held_len;
+struct group {
+	struct peer **peers;
+	int count;
+	int room; /* in peers */
+	int blocked;
+	bool dirty; /* there is something to send, or to begin anew */
+	uint8_t *run;
+	size_t run_len;
+	size_t run_cap;
+	uint8_t *late; /* the frame that swap-every holds back */
+	size_t late_len;
+};
 
-	/* Of a pair. */
-	int pair;
-	struct peer *partner;
-	size_t end; /* it gets the run from `sent` up to here */
+/* Tens of thousands of them lie idle: what each holds is kept small. */
+struct peer {
+	struct group *group; /* NULL until it has shaken hands */
+	uint8_t *held;       /* the beginning of a frame */
+	uint32_t held_len;
+	int fd;
+	int at;                    /* in the group's peers */
+	uint32_t sent;             /* it has had the run up to here */
+	uint32_t own_from, own_to; /* what it is not to get */
+	bool blocked;              /* took not all of it; waits for EPOLLOUT */
 };
 
 static struct {
 	int port;
 	int wire_length;
-	bool pairs;
+	int behind;
 	int drop_every, dup_every, swap_every;
-} conf = { .wire_length = 400 };
+} conf = { .wire_length = 400, .behind = RUN_MAX };
 
 static const struct bench_opt options[] = {
 	{ "port", BENCH_NUMBER, &conf.port, 0, 65535, "0 takes a free one" },
 	{ "wire-length", BENCH_NUMBER, &conf.wire_length, 1, 65500,
 	    "bytes of the payload of each frame sent" },
-	{ "pairs", BENCH_FLAG, &conf.pairs, 0, 0,
-	    "hand on to the one that asked for the same path, not to all" },
+	{ "behind", BENCH_NUMBER, &conf.behind, 1, RUN_MAX,
+	    "close who is so many bytes behind" },
 	{ "drop-every", BENCH_NUMBER, &conf.drop_every, 0, 1000000000,
 	    "lose one frame in N, to try the checks" },
 	{ "dup-every", BENCH_NUMBER, &conf.dup_every, 0, 1000000000,
@@ -76,14 +88,10 @@ static const struct bench_opt options[] = {
 	{ 0 },
 };
 
-static struct peer *peers[PEERS_MAX];
-static int count;
-static int blocked;
-static struct peer *dirty[PEERS_MAX]; /* those that a pair's turn is for */
+static struct group *groups[GROUPS_MAX];
+static struct group *dirty[GROUPS_MAX];
 static int dirty_count;
-static uint8_t *run;
-static size_t run_len;
-static uint8_t *late; /* the frame that swap-every holds back */
+static int peer_count;
 static uint64_t frames;
 static int epoll_fd;
 
@@ -98,38 +106,60 @@ watch(struct peer *p, int op, uint32_t events)
 }
 
 static void
-drop(struct peer *p)
+make_dirty(struct group *g)
 {
-	blocked -= p->blocked;
-	if (p->partner != NULL) {
-		p->partner->partner = NULL;
+	if (!g->dirty) {
+		g->dirty = true;
+		dirty[dirty_count++] = g;
 	}
-	for (int i = 0; i < dirty_count; i++) {
-		if (dirty[i] == p) {
-			dirty[i] = dirty[--dirty_count];
-		}
+}
+
+static void *
+larger(void *old, size_t size)
+{
+	void *p = realloc(old, size);
+
+	if (p == NULL) {
+		bench_die("out of memory");
 	}
-	peers[p->at] = peers[--count];
-	peers[p->at]->at = p->at;
-	close(p->fd);
-	free(p->held);
-	free(p);
+	return p;
 }
 
 static void
-find_partner(struct peer *p, int pair)
+enter(struct peer *p, int number)
 {
-	p->pair = pair;
-	for (int i = 0; i < count; i++) {
-		struct peer *other = peers[i];
+	struct group **gp = &groups[(unsigned)number % GROUPS_MAX];
+	struct group *g = *gp;
 
-		if (other != p && other->open && other->pair == pair &&
-		    other->partner == NULL) {
-			p->partner = other;
-			other->partner = p;
-			return;
-		}
+	if (g == NULL) {
+		g = *gp = xnew(sizeof *g);
 	}
+	if (g->count == g->room) {
+		g->room = 2 * g->room + 2;
+		g->peers =
+		    larger(g->peers, (size_t)g->room * sizeof(struct peer *));
+	}
+	p->group = g;
+	p->sent = (uint32_t)g->run_len;
+	p->at = g->count;
+	g->peers[g->count++] = p;
+}
+
+static void
+drop(struct peer *p)
+{
+	struct group *g = p->group;
+
+	if (g != NULL) {
+		g->blocked -= p->blocked;
+		g->peers[p->at] = g->peers[--g->count];
+		g->peers[p->at]->at = p->at;
+		make_dirty(g);
+	}
+	peer_count--;
+	close(p->fd);
+	free(p->held);
+	free(p);
 }
 
 /* The request comes in one piece, or not at all.  False: not what we serve. */
@@ -152,71 +182,77 @@ shake_hands(struct peer *p, char *data, size_t len)
 	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 	    "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 	    accept);
-	p->open = true;
-	p->sent = run_len;
-	if (conf.pairs) {
-		find_partner(p, atoi(data + 5));
-	}
+	enter(p, atoi(data + 5));
 	return send(p->fd, answer, (size_t)n, MSG_NOSIGNAL) == n;
 }
 
+/* Room in a run for some frames. */
 static void
-append(const void *data, size_t len)
+reserve(struct group *g)
 {
-	memcpy(run + run_len, data, len);
-	run_len += len;
+	size_t need = g->run_len + 4 * FRAME_MAX;
+
+	if (need <= g->run_cap) {
+		return;
+	}
+	if (need > RUN_MAX) {
+		bench_die("floor: receivers are %zu bytes behind", g->run_len);
+	}
+	g->run_cap = need < RUN_MAX / 2 ? 2 * need : RUN_MAX;
+	g->run = larger(g->run, g->run_cap);
 }
 
 /* Put a frame of the wire length into the run that begins with what came. */
 static void
-append_frame(const uint8_t *data, size_t len)
+append_frame(struct group *g, const uint8_t *data, size_t len)
 {
 	size_t wire = (size_t)conf.wire_length;
 	size_t kept = len < wire ? len : wire;
 
-	run_len += ws_head(run + run_len, WS_TEXT, wire);
-	memcpy(run + run_len, data, kept);
-	memset(run + run_len + kept, ' ', wire - kept);
-	run_len += wire;
+	g->run_len += ws_head(g->run + g->run_len, WS_TEXT, wire);
+	memcpy(g->run + g->run_len, data, kept);
+	memset(g->run + g->run_len + kept, ' ', wire - kept);
+	g->run_len += wire;
+}
+
+/* Is this frame the one in so many? */
+static bool
+is_turn(int every)
+{
+	return every > 0 && frames % (uint64_t)every == 0;
 }
 
 /* Append it with the faults that were asked for. */
 static void
-append_badly(const uint8_t *data, size_t len)
+append_badly(struct group *g, const uint8_t *data, size_t len)
 {
-	static size_t late_len;
-	size_t from = run_len;
+	size_t from = g->run_len;
 
-	if (conf.drop_every > 0 && frames % (uint64_t)conf.drop_every == 0) {
+	if (is_turn(conf.drop_every)) {
 		return;
 	}
-	append_frame(data, len);
-	if (conf.dup_every > 0 && frames % (uint64_t)conf.dup_every == 0) {
-		append_frame(data, len);
+	append_frame(g, data, len);
+	if (is_turn(conf.dup_every)) {
+		append_frame(g, data, len);
 	}
-	if (late_len > 0) {
-		append(late, late_len);
-		late_len = 0;
-	} else if (conf.swap_every > 0 &&
-	    frames % (uint64_t)conf.swap_every == 0) {
-		late_len = run_len - from;
-		memcpy(late, run + from, late_len);
-		run_len = from;
+	if (g->late_len > 0) {
+		memcpy(g->run + g->run_len, g->late, g->late_len);
+		g->run_len += g->late_len;
+		g->late_len = 0;
+	} else if (is_turn(conf.swap_every)) {
+		g->late_len = g->run_len - from;
+		g->late = larger(g->late, g->late_len);
+		memcpy(g->late, g->run + from, g->late_len);
+		g->run_len = from;
 	}
 }
 
 static void
-on_text(const uint8_t *data, size_t len)
+on_text(struct group *g, const uint8_t *data, size_t len)
 {
-	if (run_len + 4 * FRAME_MAX > RUN_MAX) {
-		bench_die("floor: receivers are %d bytes behind", RUN_MAX);
-	}
+	reserve(g);
 	frames++;
-	if (late != NULL) {
-		append_badly(data, len);
-		return;
-	}
-	append_frame(data, len);
+	append_badly(g, data, len);
 }
 
 static void
@@ -259,13 +295,13 @@ take(struct peer *p, uint8_t *data, size_t len)
 		}
 		unmask(f + head + 4, n, f + head);
 		if ((f[0] & 15) == WS_TEXT) {
-			on_text(f + head + 4, n);
+			on_text(p->group, f + head + 4, n);
 		} else if ((f[0] & 15) == WS_CLOSE) {
 			return false;
 		}
 		used += head + 4 + n;
 	}
-	p->held_len = len - used;
+	p->held_len = (uint32_t)(len - used);
 	if (used < len) {
 		free(p->held);
 		p->held = xnew(p->held_len);
@@ -278,7 +314,8 @@ static void
 on_readable(struct peer *p)
 {
 	static uint8_t buffer[FRAME_MAX + BUFFER];
-	size_t from = run_len;
+	struct group *g = p->group;
+	size_t from = g == NULL ? 0 : g->run_len;
 	ssize_t n;
 	bool good;
 
@@ -289,32 +326,28 @@ on_readable(struct peer *p)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		return;
 	}
-	if (n > 0 && !p->open) {
+	if (n > 0 && g == NULL) {
 		good = shake_hands(p, (char *)buffer, (size_t)n);
 	} else {
 		good = n > 0 && take(p, buffer, p->held_len + (size_t)n);
 	}
+	if (good && g != NULL && g->run_len > from) {
+		p->own_from = (uint32_t)from;
+		p->own_to = (uint32_t)g->run_len;
+		make_dirty(g);
+	}
 	if (!good) {
 		drop(p);
-		return;
 	}
-	if (conf.pairs) {
-		if (p->partner != NULL && run_len > from) {
-			p->partner->sent = from;
-			p->partner->end = run_len;
-			dirty[dirty_count++] = p->partner;
-		}
-		return;
-	}
-	p->own_from = from;
-	p->own_to = run_len;
 }
 
 /* Send what a peer lacks of the run, but its own.  A peer that is gone is
  * dropped when its end is read. */
 static void
-flush_peer(struct peer *p, size_t end)
+flush_peer(struct peer *p)
 {
+	const uint8_t *run = p->group->run;
+	uint32_t end = (uint32_t)p->group->run_len;
 	struct iovec iov[2];
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 	bool split = p->own_from < p->own_to && p->own_to > p->sent;
@@ -323,8 +356,8 @@ flush_peer(struct peer *p, size_t end)
 	ssize_t n = 0;
 
 	if (first > 0 && second > 0) {
-		iov[0] = (struct iovec){ run + p->sent, first };
-		iov[1] = (struct iovec){ run + p->own_to, second };
+		iov[0] = (struct iovec){ (void *)(run + p->sent), first };
+		iov[1] = (struct iovec){ (void *)(run + p->own_to), second };
 		n = sendmsg(p->fd, &msg, MSG_NOSIGNAL);
 	} else if (first > 0) {
 		n = send(p->fd, run + p->sent, first, MSG_NOSIGNAL);
@@ -339,9 +372,9 @@ flush_peer(struct peer *p, size_t end)
 		p->sent = end;
 		p->own_from = p->own_to = 0;
 	} else if ((size_t)n < first) {
-		p->sent += (size_t)n;
+		p->sent += (uint32_t)n;
 	} else {
-		p->sent = p->own_to + (size_t)n - first;
+		p->sent = p->own_to + (uint32_t)((size_t)n - first);
 		p->own_from = p->own_to = 0;
 	}
 }
@@ -351,71 +384,75 @@ set_blocked(struct peer *p, bool is)
 {
 	if (p->blocked != is) {
 		p->blocked = is;
-		blocked += is ? 1 : -1;
+		p->group->blocked += is ? 1 : -1;
 		watch(p, EPOLL_CTL_MOD, is ? EPOLLOUT : EPOLLIN);
 	}
 }
 
-/* The end of the turn, everybody to everybody. */
+/* The end of the turn for a group: its run goes to all of it. */
 static void
-flush_all(void)
+flush_group(struct group *g)
 {
-	for (int i = 0; i < count; i++) {
-		struct peer *p = peers[i];
+	for (int i = g->count - 1; i >= 0; i--) {
+		struct peer *p = g->peers[i];
 
-		if (!p->open || p->sent == run_len) {
+		if (p->sent == g->run_len) {
 			continue;
 		}
 		if (!p->blocked) {
-			flush_peer(p, run_len);
-			set_blocked(p, p->sent < run_len);
+			flush_peer(p);
+			set_blocked(p, p->sent < g->run_len);
+		} else if (g->run_len - p->sent > (size_t)conf.behind) {
+			drop(p);
 		}
 	}
 	/* Once all have had all, the run begins anew. */
-	if (blocked > 0 || run_len == 0) {
+	if (g->blocked > 0) {
 		return;
 	}
-	for (int i = 0; i < count; i++) {
-		peers[i]->sent = peers[i]->own_from = peers[i]->own_to = 0;
+	for (int i = 0; i < g->count; i++) {
+		struct peer *p = g->peers[i];
+
+		p->sent = p->own_from = p->own_to = 0;
 	}
-	run_len = 0;
+	g->run_len = 0;
 }
 
-/* The end of the turn, each to its partner. */
 static void
-flush_pairs(void)
+flush_dirty(void)
 {
-	while (dirty_count > 0) {
-		struct peer *p = dirty[--dirty_count];
-
-		flush_peer(p, p->end);
-		if (p->sent < p->end) {
-			bench_die("floor: a partner takes nothing");
-		}
+	for (int i = 0; i < dirty_count; i++) {
+		flush_group(dirty[i]);
+		/* Only now: to drop a peer makes a group dirty. */
+		dirty[i]->dirty = false;
 	}
-	run_len = 0;
+	dirty_count = 0;
 }
 
+/* Take all who knock.  When there is no descriptor left it ends: it was asked
+ * for what this machine cannot do. */
 static void
 on_accept(int listener)
 {
 	const int on = 1;
-	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct peer *p;
+	int fd;
 
-	if (fd < 0) {
-		return;
+	while ((fd = accept4(listener, NULL, NULL,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		if (peer_count == PEERS_MAX) {
+			close(fd);
+			continue;
+		}
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		p = xnew(sizeof *p);
+		p->fd = fd;
+		peer_count++;
+		watch(p, EPOLL_CTL_ADD, EPOLLIN);
 	}
-	if (count == PEERS_MAX) {
-		close(fd);
-		return;
+	if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		bench_die("floor: accept: %s", strerror(errno));
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	p = xnew(sizeof *p);
-	p->fd = fd;
-	p->at = count;
-	peers[count++] = p;
-	watch(p, EPOLL_CTL_ADD, EPOLLIN);
 }
 
 static int
@@ -448,8 +485,9 @@ on_event(const struct epoll_event *ev, int listener)
 	} else if (p->blocked && (ev->events & (EPOLLHUP | EPOLLERR)) != 0) {
 		drop(p);
 	} else if (p->blocked) {
-		flush_peer(p, run_len);
-		set_blocked(p, p->sent < run_len);
+		flush_peer(p);
+		set_blocked(p, p->sent < p->group->run_len);
+		make_dirty(p->group);
 	} else {
 		on_readable(p);
 	}
@@ -460,12 +498,8 @@ main(int argc, char **argv)
 {
 	int listener;
 
-	bench_options(options, argc, argv);
+	bench_options(options, NULL, argc, argv);
 	bench_descriptors();
-	run = xnew(RUN_MAX);
-	if (conf.drop_every > 0 || conf.dup_every > 0 || conf.swap_every > 0) {
-		late = xnew(FRAME_MAX);
-	}
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	listener = listen_on_loopback();
 	for (;;) {
@@ -475,10 +509,6 @@ main(int argc, char **argv)
 		for (int i = 0; i < n; i++) {
 			on_event(&got[i], listener);
 		}
-		if (conf.pairs) {
-			flush_pairs();
-		} else {
-			flush_all();
-		}
+		flush_dirty();
 	}
 }

@@ -5,137 +5,105 @@
  * round trip takes and what it costs the server in CPU.
  */
 
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 #include "base/mem.h"
 #include "bench.h"
+#include "bench_crowd.h"
+#include "bench_dial.h"
 #include "bench_hist.h"
-#include "bench_opt.h"
-#include "bench_proc.h"
+#include "bench_loop.h"
 
-#define SECOND UINT64_C(1000000000)
-#define STALL (5 * SECOND)
-
-/* Two of them make a pair: 2k begins, 2k + 1 answers. */
-struct partner {
-	struct bench_conn conn;
+/* Client k begins round trips, client k + pairs answers. */
+struct side {
 	struct bench_text text;
-	struct bench_order order;
-	uint64_t due; /* when its round trip began */
+	uint64_t due; /* when the round trip that it began did */
 };
 
 static struct {
-	int port;
-	int pid;
 	int pairs;
 	int size;
 	double seconds;
 	double warm;
-	bool plain;
 	bool private;
-	const char *json;
 } conf = { .pairs = 1, .size = 200, .seconds = 2, .warm = 0.3 };
 
 static const struct bench_opt options[] = {
-	{ "port", BENCH_NUMBER, &conf.port, 1, 65535, "the server's port" },
-	{ "pid", BENCH_NUMBER, &conf.pid, 1, INT_MAX,
-	    "the server's process, to measure its CPU" },
 	{ "pairs", BENCH_NUMBER, &conf.pairs, 1, 9500, "how many pairs" },
 	{ "size", BENCH_NUMBER, &conf.size, BENCH_SIZE_MIN, BENCH_SIZE_MAX,
-	    "bytes of the payload" },
+	    "bytes of the payload, 16 at least" },
 	{ "seconds", BENCH_SECONDS, &conf.seconds, 0, 86400, "how long" },
 	{ "warm", BENCH_SECONDS, &conf.warm, 0, 86400, "not counted before" },
 	{ "private", BENCH_FLAG, &conf.private, 0, 0,
 	    "private messages, not a channel for each pair" },
-	{ "plain", BENCH_FLAG, &conf.plain, 0, 0,
+	{ "plain", BENCH_FLAG, &bench_target.plain, 0, 0,
 	    "join no channel: the server is the floor" },
-	{ "json", BENCH_TEXT, &conf.json, 0, 0, "write the result there" },
 	{ 0 },
 };
 
-static struct partner *partners;
+static bench_text_f on_text;
+
+static struct bench_loop loop = { .came = on_text };
+static struct bench_client *clients;
+static struct side *sides; /* of each client */
 static struct bench_score score;
 static struct bench_hist latency;
 static uint64_t begun, trips;
-static uint64_t now, progress;
 static bool counting; /* neither the warm-up nor what comes afterwards */
 static bool ending;
-static size_t hint;
-static int epoll_fd;
 
 static void
-say(struct partner *p, uint32_t n)
+say(struct bench_client *client, uint32_t n)
 {
-	struct bench_stamp stamp = { p->order.stream, n, p->due };
+	struct side *side = &sides[client - clients];
+	struct bench_stamp stamp = { client->order.stream, n };
 
-	bench_text_stamp(&p->text, &stamp);
-	bench_put(&p->conn, p->text.data, p->text.len);
-	if (!bench_flush(&p->conn)) {
-		bench_dropped(&p->conn);
+	bench_text_stamp(&side->text, &stamp);
+	bench_put(&client->conn, side->text.data, side->text.len);
+	if (!bench_flush(&client->conn)) {
+		bench_dropped(&client->conn);
 	}
 }
 
 static void
-begin_trip(struct partner *p)
+begin_trip(struct bench_client *client)
 {
 	begun++;
-	p->due = bench_now();
-	say(p, p->order.next);
+	sides[client - clients].due = bench_now();
+	say(client, client->order.next);
 }
 
 static void
-on_text(void *arg, const char *data, size_t len)
+on_text(void *arg, const char *text, size_t len)
 {
-	struct partner *p = arg;
+	struct bench_client *client = arg;
 	struct bench_stamp stamp;
 
-	if (!bench_stamp_find(data, len, &hint, &stamp)) {
+	if (bench_score_text(&score, &client->order, text, len, &stamp) == 0) {
 		return;
 	}
-	score.wire = len;
-	if (bench_score_add(&score, &p->order, &stamp) == 0) {
-		return;
-	}
-	progress = now;
-	if ((p - partners) % 2 == 1) {
-		p->due = stamp.due;
-		say(p, stamp.n);
+	loop.moved = loop.now;
+	if (client - clients >= conf.pairs) {
+		say(client, stamp.n);
 		return;
 	}
 	trips++;
 	if (counting) {
-		bench_hist_add(&latency, bench_now() - stamp.due);
+		bench_hist_add(&latency,
+		    bench_now() - sides[client - clients].due);
 	}
 	if (!ending) {
-		begin_trip(p);
-	}
-}
-
-static void
-turn(void)
-{
-	struct epoll_event got[256];
-	int n = epoll_wait(epoll_fd, got, 256, 100);
-
-	now = bench_now();
-	for (int i = 0; i < n; i++) {
-		struct partner *p = got[i].data.ptr;
-
-		if (!bench_read(&p->conn, on_text, p)) {
-			bench_dropped(&p->conn);
-		}
+		begin_trip(client);
 	}
 }
 
 static void
 run(uint64_t until)
 {
-	while (now < until && now - progress < STALL) {
-		turn();
+	while (loop.now < until && !bench_stalled(&loop)) {
+		bench_turn(&loop, 100);
 	}
 }
 
@@ -144,8 +112,8 @@ static void
 drain(void)
 {
 	ending = true;
-	while (trips != begun && now - progress < STALL) {
-		turn();
+	while (trips != begun && !bench_stalled(&loop)) {
+		bench_turn(&loop, 100);
 	}
 	score.missing = begun - trips;
 }
@@ -167,95 +135,92 @@ await_id(struct bench_conn *c, char *id, size_t size)
 }
 
 static void
-set_text(struct partner *p, const char *to, int pair)
+address(uint32_t stream, struct bench_address *a)
 {
-	char address[256];
+	snprintf(a->path, sizeof a->path, "/%u", stream);
+	snprintf(a->room, sizeof a->room, "bench");
+	snprintf(a->channel, sizeof a->channel, "p%u", stream);
+}
 
-	if (conf.private) {
-		snprintf(address, sizeof address,
-		    "\"type\":\"private\",\"to\":\"%s\"", to);
-	} else {
-		snprintf(address, sizeof address,
-		    "\"type\":\"event\",\"room\":\"bench\","
-		    "\"channel\":\"p%d\"",
-		    pair);
+/* Who writes in private joins nothing; its welcome tells its id, which is the
+ * address of its partner's messages. */
+static void
+set_up_private(void)
+{
+	int n = conf.pairs;
+
+	clients = xnew(2 * (size_t)n * sizeof *clients);
+	for (int i = 0; i < 2 * n; i++) {
+		struct bench_client *client = &clients[i];
+		char inside[160];
+		char id[96] = "";
+
+		bench_open(&client->conn, (uint16_t)bench_target.port, "/");
+		await_id(&client->conn, id, sizeof id);
+		snprintf(inside, sizeof inside,
+		    "\"type\":\"private\",\"to\":\"%s\"", id);
+		bench_text_init(&sides[(i + n) % (2 * n)].text, inside,
+		    (size_t)conf.size);
+		client->order.stream = (uint32_t)(i % n);
+		bench_loop_add(&loop, client, EPOLLIN);
 	}
-	bench_text_init(&p->text, address, (size_t)conf.size);
-	p->order.stream = (uint32_t)pair;
 }
 
 static void
-set_up_pair(int pair, struct partner *a, struct partner *b)
+set_up_channels(void)
 {
-	char path[32] = "/";
-	char name[32];
-	char a_id[96] = "", b_id[96] = "";
+	uint32_t n = (uint32_t)conf.pairs;
 
-	if (conf.plain) {
-		/* The floor makes a pair of those that ask for one path. */
-		snprintf(path, sizeof path, "/%d", pair);
+	clients = bench_crowd_new(&loop, 2 * (uint64_t)n, n, address, true);
+	for (uint32_t i = 0; i < 2 * n; i++) {
+		bench_crowd_text(&sides[i].text, address, i % n, conf.size);
 	}
-	snprintf(name, sizeof name, "p%d", pair);
-	bench_open(&a->conn, (uint16_t)conf.port, path);
-	bench_open(&b->conn, (uint16_t)conf.port, path);
-	if (conf.private) {
-		await_id(&a->conn, a_id, sizeof a_id);
-		await_id(&b->conn, b_id, sizeof b_id);
-	} else if (!conf.plain) {
-		bench_join(&a->conn, "bench", name);
-		bench_join(&b->conn, "bench", name);
-	}
-	set_text(a, b_id, pair);
-	set_text(b, a_id, pair);
 }
 
 static void
 set_up(void)
 {
-	int n = 2 * conf.pairs;
-
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	partners = xnew((size_t)n * sizeof *partners);
-	for (int i = 0; i < n; i += 2) {
-		set_up_pair(i / 2, &partners[i], &partners[i + 1]);
-		bench_watch(epoll_fd, &partners[i].conn, &partners[i]);
-		bench_watch(epoll_fd, &partners[i + 1].conn, &partners[i + 1]);
+	bench_crowd_fits(2 * (uint64_t)conf.pairs);
+	bench_loop_init(&loop);
+	sides = xnew(2 * (size_t)conf.pairs * sizeof *sides);
+	if (conf.private) {
+		set_up_private();
+	} else {
+		set_up_channels();
 	}
-	progress = now = bench_now();
-	for (int i = 0; i < n; i += 2) {
-		begin_trip(&partners[i]);
+	loop.moved = loop.now = bench_now();
+	bench_loop_tell(&loop, "trips", &trips, &latency);
+	for (int i = 0; i < conf.pairs; i++) {
+		begin_trip(&clients[i]);
 	}
 }
 
 static void
 report(const struct bench_usage *u)
 {
-	double n = (double)latency.count;
-	double took = (double)u->time / (double)SECOND;
-	double cpu = (double)u->server / n;
+	double took = (double)u->time / BENCH_SECOND;
+	double per_second = (double)latency.count / took;
 	struct buf out = { 0 };
 
 	printf("%d pairs, %d bytes of payload (%zu on the wire), %.1f s\n",
 	    conf.pairs, conf.size, score.wire, took);
 	printf("%.0f round trips/s; the server's CPU is %.0f ns each\n",
-	    n / took, cpu);
+	    per_second, bench_each((double)u->server, latency.count));
 	bench_hist_title("latency");
 	bench_hist_print(&latency, "round trip");
 	bench_score_print(&score);
 
 	buf_printf(&out,
 	    "{\"test\":\"pairs\",\"pairs\":%d,\"size\":%d,\"wire\":%zu,"
-	    "\"seconds\":%.3f,\"trips_per_second\":%.0f,\"cpu_ns\":%.1f,"
-	    "\"client_cpu_ns\":%.1f,\"others_share\":%.3f,\"rss_bytes\":%llu,"
-	    "\"latency_us\":",
-	    conf.pairs, conf.size, score.wire, took, n / took, cpu,
-	    (double)u->client / n, bench_usage_others(u),
-	    (unsigned long long)bench_rss(conf.pid));
+	    "\"seconds\":%.3f,\"trips_per_second\":%.0f,",
+	    conf.pairs, conf.size, score.wire, took, per_second);
+	bench_cost_json(u, latency.count, &out);
+	buf_puts(&out, ",\"latency_us\":");
 	bench_hist_json(&latency, &out);
 	buf_putc(&out, ',');
 	bench_score_json(&score, &out);
 	buf_putc(&out, '}');
-	bench_save(conf.json, &out);
+	bench_save(&out);
 }
 
 int
@@ -263,16 +228,13 @@ pairs_main(int argc, char **argv)
 {
 	struct bench_usage usage;
 
-	bench_options(options, argc, argv);
-	if (conf.port == 0 || conf.pid == 0) {
-		bench_die("--port and --pid say what to measure");
-	}
+	bench_begin(options, argc, argv);
 	set_up();
-	run(now + (uint64_t)(conf.warm * (double)SECOND));
+	run(loop.now + (uint64_t)(conf.warm * BENCH_SECOND));
 	counting = true;
-	usage = bench_usage(conf.pid);
-	run(usage.time + (uint64_t)(conf.seconds * (double)SECOND));
-	usage = bench_usage_since(conf.pid, &usage);
+	usage = bench_usage(bench_target.pid);
+	run(usage.time + (uint64_t)(conf.seconds * BENCH_SECOND));
+	usage = bench_usage_since(bench_target.pid, &usage);
 	counting = false;
 	drain();
 	report(&usage);

@@ -96,16 +96,14 @@ measure() {
 }
 
 # One round of test $1 with the bus, then the floor with the bus's wire length;
-# $2 is the floor's flag, the rest are flags of the test.
+# the rest are flags of the test.
 round() {
     test=$1
-    flag=$2
-    shift 2
+    shift
     start_bus
     measure "$test" "$work/bus" "$@"
     stop_server
-    # shellcheck disable=SC2086
-    start_floor --wire-length "$(field "$work/bus" wire)" $flag
+    start_floor --wire-length "$(field "$work/bus" wire)"
     measure "$test" "$work/floor" --plain "$@"
     stop_server
 }
@@ -120,42 +118,42 @@ spread() {
         }'
 }
 
-# Compare in test $1, with floor's flag $2; flag $3 takes each of $4 in turn;
-# $5 is what is counted a second.
+# Compare in test $1; flag $2 takes each of $3 in turn; $4 is what is counted a
+# second.
 compare() {
-    printf '%9s %9s %9s %6s %12s %12s %8s\n' "$3" 'bus ns' 'floor ns' ratio \
+    printf '%9s %9s %9s %6s %12s %12s %8s\n' "$2" 'bus ns' 'floor ns' ratio \
         'bus /s' 'floor /s' 'others %'
-    for n in $4; do
+    for n in $3; do
         : >"$work/ratios"
         : >"$work/medians"
         for _ in $(seq "$rounds"); do
-            round "$1" "$2" "--$3" "$n"
+            round "$1" "--$2" "$n"
             bus=$(field "$work/bus" cpu_ns)
             floor=$(field "$work/floor" cpu_ns)
             echo "$bus $floor" | awk '{ print $1 / $2 }' >>"$work/ratios"
             echo "$(field "$work/bus" p50) $(field "$work/floor" p50)" |
                 awk '{ print $1 / $2 }' >>"$work/medians"
-            echo "$n $bus $floor $(field "$work/bus" "$5") \
-                $(field "$work/floor" "$5") \
+            echo "$n $bus $floor $(field "$work/bus" "$4") \
+                $(field "$work/floor" "$4") \
                 $(field "$work/bus" others_share) \
                 $(field "$work/floor" others_share)" | awk '{
                     printf "%9d %9.0f %9.0f %6.2f %12.0f %12.0f %8.0f\n",
                         $1, $2, $3, $2 / $3, $4, $5, ($6 + $7) * 50
                 }'
         done
-        echo "$3 $n: CPU ratio: $(spread "$work/ratios")"
-        echo "$3 $n: median latency ratio: $(spread "$work/medians")"
+        echo "$2 $n: CPU ratio: $(spread "$work/ratios")"
+        echo "$2 $n: median latency ratio: $(spread "$work/medians")"
     done
 }
 
 fanout() {
     echo "Fan-out of 200 bytes, window 32: the server's CPU a delivery"
-    compare fanout '' receivers "${RECEIVERS:-100 1000}" deliveries_per_second
+    compare fanout receivers "${RECEIVERS:-100 1000}" deliveries_per_second
 }
 
 pairs() {
     echo "One to one, 200 bytes to and fro: the server's CPU a round trip"
-    compare pairs --pairs pairs "${PAIRS:-1 100}" trips_per_second
+    compare pairs pairs "${PAIRS:-1 100}" trips_per_second
 }
 
 smoke() {

@@ -9,31 +9,18 @@
 
 #include "smoke.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "bench.h"
-#include "bench_opt.h"
-#include "bench_proc.h"
+#include "bench_crowd.h"
+#include "bench_loop.h"
 
-#define SECOND UINT64_C(1000000000)
-#define STALL (5 * SECOND)
 #define BATCH 100  /* channels asked for at once */
 #define HOLDS 1000 /* channels that one client holds */
 #define CROWDS 100 /* rooms that they are spread over */
-
-struct client {
-	struct bench_conn conn;
-	struct bench_order order; /* what it is to receive, if anything */
-};
 
 struct room {
 	struct bench_text text;
@@ -41,9 +28,7 @@ struct room {
 };
 
 static struct {
-	int port;
 	int telemetry_port;
-	int pid;
 	int rooms;
 	int members;
 	int publishers;
@@ -52,7 +37,6 @@ static struct {
 	int channels;
 	int requests;
 	double seconds;
-	const char *json;
 } conf = { .rooms = 100,
 	.members = 50,
 	.publishers = 10,
@@ -62,11 +46,8 @@ static struct {
 	.seconds = 30 };
 
 static const struct bench_opt options[] = {
-	{ "port", BENCH_NUMBER, &conf.port, 1, 65535, "the server's port" },
 	{ "telemetry-port", BENCH_NUMBER, &conf.telemetry_port, 0, 65535,
 	    "get half of the pages there" },
-	{ "pid", BENCH_NUMBER, &conf.pid, 1, INT_MAX,
-	    "the server's process, to measure its memory and CPU" },
 	{ "rooms", BENCH_NUMBER, &conf.rooms, 1, 19000, "rooms" },
 	{ "members", BENCH_NUMBER, &conf.members, 1, 19000,
 	    "members of each room" },
@@ -74,55 +55,51 @@ static const struct bench_opt options[] = {
 	    "clients that share the rooms and publish" },
 	{ "rate", BENCH_NUMBER, &conf.rate, 1, 1000000, "publishes a second" },
 	{ "size", BENCH_NUMBER, &conf.size, BENCH_SIZE_MIN, BENCH_SIZE_MAX,
-	    "bytes of the payload" },
+	    "bytes of the payload, 16 at least" },
 	{ "channels", BENCH_NUMBER, &conf.channels, 0, 10000000,
 	    "channels made beforehand, that nobody uses" },
 	{ "requests", BENCH_NUMBER, &conf.requests, 0, 10000000,
 	    "pages asked for in all" },
 	{ "seconds", BENCH_SECONDS, &conf.seconds, 0, 86400, "how long" },
-	{ "json", BENCH_TEXT, &conf.json, 0, 0, "write the result there" },
 	{ 0 },
 };
 
-static struct client *members;
-static struct client *publishers;
-static struct client *holders; /* of the channels made beforehand */
-static int holder_count;
+static bench_text_f on_text;
+
+static struct bench_loop loop = { .came = on_text };
+static struct bench_client *members;
+static struct bench_client *publishers;
+static struct bench_client *holders; /* of the channels made beforehand */
 static struct room *rooms;
 static struct bench_score score;
 static struct bench_hist latency;
-static struct bench_hist lateness; /* of the generator */
-static uint64_t now, progress;
-static size_t hint;
-static int epoll_fd, timer_fd;
+static struct bench_pace pace;
 
 static void
-on_text(void *arg, const char *data, size_t len)
+on_text(void *arg, const char *text, size_t len)
 {
-	struct client *c = arg;
+	struct bench_client *client = arg;
 	struct bench_stamp stamp;
+	uint64_t i;
 
-	if (!bench_stamp_find(data, len, &hint, &stamp)) {
+	if (bench_score_text(&score, &client->order, text, len, &stamp) == 0) {
 		return;
 	}
-	score.wire = len;
-	bench_hist_add(&latency, now - stamp.due);
-	if (bench_score_add(&score, &c->order, &stamp) > 0) {
-		progress = now;
-	}
+	i = (uint64_t)stamp.n * (uint64_t)conf.rooms + stamp.stream;
+	bench_hist_add(&latency, loop.now - bench_pace_due(&pace, i));
+	loop.moved = loop.now;
 }
 
-/* Put number i, due at that time, on its way to the room whose turn it is. */
+/* Put number i on its way to the room whose turn it is. */
 static void
-publish(uint64_t i, uint64_t due)
+publish(uint64_t i)
 {
 	uint32_t r = (uint32_t)(i % (uint64_t)conf.rooms);
-	struct bench_stamp stamp = { r, rooms[r].sent++, due };
+	struct bench_stamp stamp = { r, rooms[r].sent++ };
 
 	bench_text_stamp(&rooms[r].text, &stamp);
 	bench_put(&publishers[r % (uint32_t)conf.publishers].conn,
 	    rooms[r].text.data, rooms[r].text.len);
-	bench_hist_add(&lateness, bench_now() - due);
 }
 
 static void
@@ -135,85 +112,30 @@ flush_publishers(void)
 	}
 }
 
-static void
-turn(void)
-{
-	struct epoll_event got[512];
-	int n = epoll_wait(epoll_fd, got, 512, 100);
-
-	now = bench_now();
-	for (int i = 0; i < n; i++) {
-		struct client *c = got[i].data.ptr;
-		uint64_t ticks;
-
-		if (c == NULL) {
-			(void)!read(timer_fd, &ticks, sizeof ticks);
-		} else if (!bench_read(&c->conn, on_text, c)) {
-			bench_dropped(&c->conn);
-		}
-		now = bench_now();
-	}
-}
-
-/* A timer as fine as the pace wakes the loop. */
-static void
-set_pace(void)
-{
-	long ns = 1000000000 / conf.rate;
-	struct itimerspec pace = { 0 };
-	struct epoll_event ev = { .events = EPOLLIN };
-
-	ns = ns < 100000 ? 100000 : ns;
-	pace.it_interval.tv_sec = pace.it_value.tv_sec = ns / 1000000000;
-	pace.it_interval.tv_nsec = pace.it_value.tv_nsec = ns % 1000000000;
-	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (timer_fd < 0 || timerfd_settime(timer_fd, 0, &pace, NULL) != 0 ||
-	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, timer_fd, &ev) != 0) {
-		bench_die("timer: %s", strerror(errno));
-	}
-}
-
 /* Publish what is due; then give what is on its way time to come. */
 static void
 run(void)
 {
-	uint64_t begin = bench_now();
-	uint64_t all = (uint64_t)(conf.seconds * conf.rate);
-	uint64_t want = all * (uint64_t)conf.members;
-	uint64_t i = 0;
+	uint64_t i, want;
 
-	set_pace();
-	progress = now = begin;
-	while (i < all) {
-		uint64_t due = begin + i * SECOND / (uint64_t)conf.rate;
-
-		if (due <= now) {
-			publish(i++, due);
-			continue;
+	pace.rate = (uint64_t)conf.rate;
+	pace.all = (uint64_t)(conf.seconds * conf.rate);
+	want = pace.all * (uint64_t)conf.members;
+	bench_loop_set_timer(&loop, pace.rate);
+	bench_loop_tell(&loop, "deliveries", &score.received, &latency);
+	pace.begin = bench_now();
+	while (pace.next < pace.all) {
+		while (bench_pace_next(&pace, &i)) {
+			publish(i);
 		}
 		flush_publishers();
-		turn();
+		bench_turn(&loop, 100);
 	}
-	progress = now;
-	while (score.received + score.skipped < want &&
-	    now - progress < STALL) {
+	loop.moved = loop.now;
+	while (score.received + score.skipped < want && !bench_stalled(&loop)) {
 		flush_publishers();
-		turn();
+		bench_turn(&loop, 100);
 	}
-}
-
-static struct client *
-open_clients(int n)
-{
-	struct client *clients = xnew(((size_t)n + 1) * sizeof *clients);
-
-	for (int i = 0; i < n; i++) {
-		bench_open(&clients[i].conn, (uint16_t)conf.port, "/");
-		bench_watch(epoll_fd, &clients[i].conn, &clients[i]);
-		/* No stream: what it receives is astray. */
-		clients[i].order.stream = UINT32_MAX;
-	}
-	return clients;
 }
 
 static void
@@ -230,10 +152,10 @@ count_success(void *arg, const char *data, size_t len)
 
 /* Make channels first to first + n by joining them. */
 static void
-hold_channels(struct client *c, int first, int n)
+hold_channels(struct bench_client *c, int first, int n)
 {
 	int joined = 0;
-	uint64_t until = bench_now() + 10 * SECOND;
+	uint64_t until = bench_now() + 10 * BENCH_SECOND;
 	struct pollfd p = { .fd = c->conn.fd, .events = POLLIN };
 
 	for (int i = first; i < first + n; i++) {
@@ -260,8 +182,9 @@ hold_channels(struct client *c, int first, int n)
 static void
 make_channels(void)
 {
-	holder_count = (conf.channels + HOLDS - 1) / HOLDS;
-	holders = open_clients(holder_count);
+	int n = (conf.channels + HOLDS - 1) / HOLDS;
+
+	holders = bench_crowd_new(&loop, (uint64_t)n, 1, NULL, false);
 	for (int i = 0; i < conf.channels; i += BATCH) {
 		int left = conf.channels - i;
 
@@ -271,29 +194,30 @@ make_channels(void)
 }
 
 static void
+address(uint32_t stream, struct bench_address *a)
+{
+	snprintf(a->path, sizeof a->path, "/%u", stream);
+	snprintf(a->room, sizeof a->room, "smoke%u", stream);
+	snprintf(a->channel, sizeof a->channel, "all");
+}
+
+static void
 set_up(void)
 {
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	uint32_t n = (uint32_t)conf.rooms;
+
+	bench_crowd_fits((uint64_t)n * (uint64_t)conf.members +
+	    (uint64_t)(conf.publishers + conf.channels / HOLDS + 1));
+	bench_loop_init(&loop);
 	make_channels();
-	rooms = xnew((size_t)conf.rooms * sizeof *rooms);
-	for (int r = 0; r < conf.rooms; r++) {
-		char address[128];
-
-		snprintf(address, sizeof address,
-		    "\"type\":\"event\",\"room\":\"smoke%d\","
-		    "\"channel\":\"all\"",
-		    r);
-		bench_text_init(&rooms[r].text, address, (size_t)conf.size);
+	rooms = xnew(n * sizeof *rooms);
+	for (uint32_t r = 0; r < n; r++) {
+		bench_crowd_text(&rooms[r].text, address, r, conf.size);
 	}
-	members = open_clients(conf.rooms * conf.members);
-	for (int i = 0; i < conf.rooms * conf.members; i++) {
-		char name[32];
-
-		snprintf(name, sizeof name, "smoke%d", i % conf.rooms);
-		bench_join(&members[i].conn, name, "all");
-		members[i].order.stream = (uint32_t)(i % conf.rooms);
-	}
-	publishers = open_clients(conf.publishers);
+	members = bench_crowd_new(&loop, (uint64_t)n * (uint64_t)conf.members,
+	    n, address, true);
+	publishers =
+	    bench_crowd_new(&loop, (uint64_t)conf.publishers, 1, NULL, false);
 }
 
 static void
@@ -305,13 +229,6 @@ judge(void)
 	}
 }
 
-/* Of one core, while it lasted. */
-static double
-share(const struct bench_usage *u, uint64_t cpu)
-{
-	return (double)cpu / (double)u->time;
-}
-
 static void
 report(const struct smoke_side *side, const struct bench_usage *u)
 {
@@ -321,15 +238,15 @@ report(const struct smoke_side *side, const struct bench_usage *u)
 	    conf.seconds, conf.channels);
 	printf("server: %.1f MiB resident, at most %.1f; CPU %.0f %% of a "
 	       "core\n",
-	    (double)bench_rss(conf.pid) / 1048576,
-	    (double)bench_rss_peak(conf.pid) / 1048576,
-	    share(u, u->server) * 100);
+	    (double)bench_rss(bench_target.pid) / 1048576,
+	    (double)bench_rss_peak(bench_target.pid) / 1048576,
+	    bench_share(u, u->server) * 100);
 	printf("machine: the generator took %.0f %% of a core, others %.0f %% "
 	       "of all\n",
-	    share(u, u->client) * 100, bench_usage_others(u) * 100);
+	    bench_share(u, u->client) * 100, bench_usage_others(u) * 100);
 	bench_hist_title("latency");
 	bench_hist_print(&latency, "delivery");
-	bench_hist_print(&lateness, "(our lateness)");
+	bench_hist_print(&pace.lateness, "(our lateness)");
 	smoke_side_print(side);
 	bench_score_print(&score);
 }
@@ -341,23 +258,20 @@ save(const struct smoke_side *side, const struct bench_usage *u)
 
 	buf_printf(&out,
 	    "{\"test\":\"smoke\",\"rooms\":%d,\"members\":%d,\"rate\":%d,"
-	    "\"size\":%d,\"seconds\":%g,\"channels\":%d,\"cpu_share\":%.3f,"
-	    "\"client_cpu_share\":%.3f,\"others_share\":%.3f,"
-	    "\"rss_bytes\":%llu,\"rss_peak_bytes\":%llu,\"delivery_us\":",
+	    "\"size\":%d,\"seconds\":%g,\"channels\":%d,",
 	    conf.rooms, conf.rooms * conf.members, conf.rate, conf.size,
-	    conf.seconds, conf.channels, share(u, u->server),
-	    share(u, u->client), bench_usage_others(u),
-	    (unsigned long long)bench_rss(conf.pid),
-	    (unsigned long long)bench_rss_peak(conf.pid));
+	    conf.seconds, conf.channels);
+	bench_share_json(u, &out);
+	buf_puts(&out, ",\"delivery_us\":");
 	bench_hist_json(&latency, &out);
 	buf_puts(&out, ",\"lateness_us\":");
-	bench_hist_json(&lateness, &out);
+	bench_hist_json(&pace.lateness, &out);
 	buf_putc(&out, ',');
 	bench_score_json(&score, &out);
 	buf_putc(&out, ',');
 	smoke_side_json(side, &out);
 	buf_putc(&out, '}');
-	bench_save(conf.json, &out);
+	bench_save(&out);
 }
 
 int
@@ -367,19 +281,16 @@ smoke_main(int argc, char **argv)
 	struct bench_usage usage;
 	bool good;
 
-	bench_options(options, argc, argv);
-	if (conf.port == 0 || conf.pid == 0) {
-		bench_die("--port and --pid say what to measure");
-	}
+	bench_begin(options, argc, argv);
 	set_up();
-	side.port = (uint16_t)conf.port;
+	side.port = (uint16_t)bench_target.port;
 	side.telemetry_port = (uint16_t)conf.telemetry_port;
 	side.requests = conf.requests;
 	side.seconds = conf.seconds;
-	usage = bench_usage(conf.pid);
+	usage = bench_usage(bench_target.pid);
 	smoke_side_start(&side);
 	run();
-	usage = bench_usage_since(conf.pid, &usage);
+	usage = bench_usage_since(bench_target.pid, &usage);
 	smoke_side_stop(&side);
 	judge();
 	report(&side, &usage);

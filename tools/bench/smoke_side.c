@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "bench_conn.h"
+#include "bench_dial.h"
 #include "bench_page.h"
 #include "bench_proc.h"
 
