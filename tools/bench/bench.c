@@ -15,8 +15,12 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *help;
 } tests[] = {
-	{ "fanout", fanout_main, "one publisher, many receivers, full speed" },
+	{ "fanout", fanout_main,
+	    "from one publisher to many, in many channels" },
 	{ "pairs", pairs_main, "round trips between two clients, many pairs" },
+	{ "storm", storm_main, "many connections in a short time" },
+	{ "idle", idle_main,
+	    "memory of many that do nothing, then one message" },
 	{ "smoke", smoke_main, "rooms at an even pace, commands, pages" },
 };
 #define TESTS (sizeof tests / sizeof tests[0])
@@ -153,7 +157,8 @@ usage(FILE *f)
 	}
 	fputs("\narqonbus-bench TEST --help tells the flags.  Exits with 0 "
 	      "when all went well,\n1 when a message was lost, doubled or "
-	      "reordered, 2 when it could not be tried.\n",
+	      "reordered or something was refused,\n2 when it could not be "
+	      "tried.\n",
 	    f);
 }
 

@@ -3,7 +3,7 @@
 #define BENCH_BENCH_H
 
 /* The tests of arqonbus-bench: each is a main() of its own, and answers 0 when
- * nothing was lost, doubled or reordered, 1 when something was. */
+ * all went well, 1 when something was lost, doubled, reordered or refused. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,8 +16,10 @@
 #include "bench_stamp.h"
 
 int fanout_main(int argc, char **argv);
+int idle_main(int argc, char **argv);
 int pairs_main(int argc, char **argv);
 int smoke_main(int argc, char **argv);
+int storm_main(int argc, char **argv);
 
 /* What every test is told by the same flags. */
 struct bench_target {

@@ -103,16 +103,16 @@ bench_usage_others(const struct bench_usage *u)
 	return (double)(u->machine - ours) / (double)u->whole;
 }
 
-/* The line of /proc/PID/status that begins with this key counts KiB. */
+/* The line of a file of /proc/PID that begins with this key counts KiB. */
 static uint64_t
-status_bytes(int pid, const char *key)
+read_kib(int pid, const char *file, const char *key)
 {
 	unsigned long long kib = 0;
 	char path[64];
 	char line[256];
 	FILE *f;
 
-	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, file);
 	f = fopen(path, "re");
 	if (f == NULL) {
 		return 0;
@@ -129,13 +129,19 @@ status_bytes(int pid, const char *key)
 uint64_t
 bench_rss(int pid)
 {
-	return status_bytes(pid, "VmRSS:");
+	return read_kib(pid, "status", "VmRSS:");
 }
 
 uint64_t
 bench_rss_peak(int pid)
 {
-	return status_bytes(pid, "VmHWM:");
+	return read_kib(pid, "status", "VmHWM:");
+}
+
+uint64_t
+bench_pss(int pid)
+{
+	return read_kib(pid, "smaps_rollup", "Pss:");
 }
 
 uint64_t

@@ -39,6 +39,9 @@ double bench_usage_others(const struct bench_usage *u);
 uint64_t bench_rss(int pid);
 uint64_t bench_rss_peak(int pid);
 
+/* The same with shared pages divided among those that share them. */
+uint64_t bench_pss(int pid);
+
 /* Ask for as many descriptors as this process may have; returns how many. */
 uint64_t bench_descriptors(void);
 

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Many clients in one channel that do nothing.  Tells what each takes of the
+ * server's memory, what all of them cost in CPU while nothing happens, and how
+ * soon a publish then reaches the first, the middle and the last of them.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "bench.h"
+#include "bench_crowd.h"
+#include "bench_hist.h"
+#include "bench_loop.h"
+
+static struct {
+	int connections;
+	const char *channel;
+	int publishes;
+	int size;
+	double seconds;
+} conf = { .connections = 5000,
+	.channel = "bench:idle",
+	.publishes = 10,
+	.size = 200,
+	.seconds = 5 };
+
+static const struct bench_opt options[] = {
+	{ "connections", BENCH_NUMBER, &conf.connections, 1, 1000000,
+	    "how many clients" },
+	{ "channel", BENCH_TEXT, &conf.channel, 0, 0,
+	    "ROOM:CHANNEL that all of them join" },
+	{ "seconds", BENCH_SECONDS, &conf.seconds, 0, 86400,
+	    "how long nothing happens" },
+	{ "publishes", BENCH_NUMBER, &conf.publishes, 1, 1000000,
+	    "publishes to all, one after the other" },
+	{ "size", BENCH_NUMBER, &conf.size, BENCH_SIZE_MIN, BENCH_SIZE_MAX,
+	    "bytes of the payload, 16 at least" },
+	{ "plain", BENCH_FLAG, &bench_target.plain, 0, 0,
+	    "join no channel: the server is the floor" },
+	{ 0 },
+};
+
+/* How long one publish took to reach them, in nanoseconds. */
+struct reach {
+	uint64_t first, median, last;
+};
+
+/* What the server held. */
+struct memory {
+	uint64_t rss, pss;
+};
+
+static bench_text_f on_text;
+
+static struct bench_loop loop = { .came = on_text };
+static struct bench_client *publisher;
+static struct bench_text text;
+static struct bench_score score;
+static struct bench_hist latency;
+static struct reach *reaches; /* of each publish */
+static uint32_t sent;
+static uint64_t due;      /* when the last publish was */
+static uint64_t accepted; /* how many clients have had it */
+
+static void
+on_text(void *arg, const char *data, size_t len)
+{
+	struct bench_client *client = arg;
+	struct bench_stamp stamp;
+	struct reach *reach;
+	uint64_t took;
+
+	if (bench_score_text(&score, &client->order, data, len, &stamp) == 0) {
+		return;
+	}
+	took = loop.now - due;
+	reach = &reaches[sent - 1];
+	bench_hist_add(&latency, took);
+	loop.moved = loop.now;
+	if (accepted++ == 0) {
+		reach->first = took;
+	}
+	if (accepted == ((uint64_t)conf.connections + 1) / 2) {
+		reach->median = took;
+	}
+	reach->last = took;
+}
+
+/* Never sleeps, as in fanout. */
+static void
+publish(void)
+{
+	struct bench_stamp stamp = { 0, sent++ };
+
+	bench_text_stamp(&text, &stamp);
+	bench_put(&publisher->conn, text.data, text.len);
+	accepted = 0;
+	due = loop.moved = loop.now = bench_now();
+	while (accepted < (uint64_t)conf.connections && !bench_stalled(&loop)) {
+		if (!bench_flush(&publisher->conn)) {
+			bench_dropped(&publisher->conn);
+		}
+		bench_turn(&loop, 0);
+	}
+}
+
+static void
+do_nothing(void)
+{
+	uint64_t until = bench_now() + (uint64_t)(conf.seconds * BENCH_SECOND);
+
+	while (loop.now < until) {
+		bench_turn(&loop, (int)((until - loop.now) / 1000000) + 1);
+	}
+}
+
+static void
+address(uint32_t stream, struct bench_address *a)
+{
+	size_t room = strcspn(conf.channel, ":");
+
+	snprintf(a->path, sizeof a->path, "/%u", stream);
+	snprintf(a->room, sizeof a->room, "%.*s", (int)room, conf.channel);
+	snprintf(a->channel, sizeof a->channel, "%s", conf.channel + room + 1);
+}
+
+static struct memory
+look(void)
+{
+	return (struct memory){ bench_rss(bench_target.pid),
+		bench_pss(bench_target.pid) };
+}
+
+static int
+by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The median over all publishes of what stands at an offset of each reach. */
+static double
+middle(size_t offset)
+{
+	size_t n = (size_t)conf.publishes;
+	uint64_t *all = xnew(n * sizeof *all);
+	uint64_t sum;
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&all[i], (const char *)&reaches[i] + offset,
+		    sizeof all[i]);
+	}
+	qsort(all, n, sizeof *all, by_size);
+	sum = all[(n - 1) / 2] + all[n / 2];
+	free(all);
+	return (double)sum / 2;
+}
+
+static double
+per_connection(uint64_t before, uint64_t after)
+{
+	return ((double)after - (double)before) / conf.connections;
+}
+
+static void
+report(const struct memory *before, const struct memory *after,
+    const struct bench_usage *u)
+{
+	double rss = per_connection(before->rss, after->rss);
+	double first = middle(offsetof(struct reach, first)) / 1e3;
+	double median = middle(offsetof(struct reach, median)) / 1e3;
+	double last = middle(offsetof(struct reach, last)) / 1e3;
+	struct buf out = { 0 };
+
+	printf("%d connections, %d bytes of payload (%zu on the wire)\n",
+	    conf.connections, conf.size, score.wire);
+	printf(
+	    "memory: %.0f bytes resident each; %.1f MiB before, %.1f after\n",
+	    rss, (double)before->rss / 1048576, (double)after->rss / 1048576);
+	printf("idle for %g s: the server's CPU is %.2f %% of a core\n",
+	    conf.seconds, bench_share(u, u->server) * 100);
+	printf("%d publishes, medians: the first had it after %.3f ms, half of "
+	       "them after %.3f ms, the last after %.3f ms\n",
+	    conf.publishes, first / 1e3, median / 1e3, last / 1e3);
+	bench_hist_title("latency");
+	bench_hist_print(&latency, "delivery");
+	bench_score_print(&score);
+
+	buf_printf(&out,
+	    "{\"test\":\"idle\",\"connections\":%d,\"size\":%d,\"wire\":%zu,"
+	    "\"seconds\":%g,\"publishes\":%d,\"rss_before_bytes\":%llu,"
+	    "\"rss_after_bytes\":%llu,\"rss_per_connection\":%.1f,"
+	    "\"pss_per_connection\":%.1f,\"first_us\":%.1f,"
+	    "\"median_us\":%.1f,\"last_us\":%.1f,",
+	    conf.connections, conf.size, score.wire, conf.seconds,
+	    conf.publishes, (unsigned long long)before->rss,
+	    (unsigned long long)after->rss, rss,
+	    per_connection(before->pss, after->pss), first, median, last);
+	bench_share_json(u, &out);
+	buf_puts(&out, ",\"latency_us\":");
+	bench_hist_json(&latency, &out);
+	buf_putc(&out, ',');
+	bench_score_json(&score, &out);
+	buf_putc(&out, '}');
+	bench_save(&out);
+}
+
+static void
+check_channel(void)
+{
+	const char *colon = strchr(conf.channel, ':');
+
+	if (colon == NULL || colon - conf.channel > 64 || strlen(colon) > 65) {
+		bench_die("--channel: %s is not ROOM:CHANNEL", conf.channel);
+	}
+}
+
+int
+idle_main(int argc, char **argv)
+{
+	uint64_t count;
+	struct bench_client *clients;
+	struct bench_usage usage;
+	struct memory before, after;
+
+	bench_begin(options, argc, argv);
+	check_channel();
+	count = (uint64_t)conf.connections;
+	bench_crowd_fits(count + 1);
+	bench_loop_init(&loop);
+	reaches = xnew((size_t)conf.publishes * sizeof *reaches);
+	bench_crowd_text(&text, address, 0, conf.size);
+	before = look();
+	clients = bench_crowd_new(&loop, count, 1, address, true);
+	after = look();
+	publisher = bench_crowd_new(&loop, 1, 1, address, false);
+	bench_loop_tell(&loop, "deliveries", &score.received, &latency);
+	usage = bench_usage(bench_target.pid);
+	do_nothing();
+	usage = bench_usage_since(bench_target.pid, &usage);
+	for (int i = 0; i < conf.publishes; i++) {
+		publish();
+	}
+	for (uint64_t i = 0; i < count; i++) {
+		bench_score_end(&score, &clients[i].order, sent);
+	}
+	report(&before, &after, &usage);
+	return bench_score_good(&score) ? 0 : 1;
+}
