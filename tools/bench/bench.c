@@ -21,6 +21,8 @@ static const struct {
 	{ "storm", storm_main, "many connections in a short time" },
 	{ "idle", idle_main,
 	    "memory of many that do nothing, then one message" },
+	{ "slow", slow_main, "what those who do not read do to the others" },
+	{ "history", history_main, "what was said in a channel, read again" },
 	{ "smoke", smoke_main, "rooms at an even pace, commands, pages" },
 };
 #define TESTS (sizeof tests / sizeof tests[0])

@@ -16,8 +16,10 @@
 #include "bench_stamp.h"
 
 int fanout_main(int argc, char **argv);
+int history_main(int argc, char **argv);
 int idle_main(int argc, char **argv);
 int pairs_main(int argc, char **argv);
+int slow_main(int argc, char **argv);
 int smoke_main(int argc, char **argv);
 int storm_main(int argc, char **argv);
 
