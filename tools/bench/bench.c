@@ -93,16 +93,23 @@ bench_each(double whole, uint64_t n)
 	return n == 0 ? 0 : whole / (double)n;
 }
 
-void
-bench_cost_json(const struct bench_usage *u, uint64_t n, struct buf *b)
+static void
+machine_json(const struct bench_usage *u, struct buf *b)
 {
 	buf_printf(b,
-	    "\"cpu_ns\":%.1f,\"client_cpu_ns\":%.1f,\"others_share\":%.3f,"
-	    "\"rss_bytes\":%llu,\"rss_peak_bytes\":%llu",
-	    bench_each((double)u->server, n), bench_each((double)u->client, n),
+	    "\"others_share\":%.3f,\"rss_bytes\":%llu,"
+	    "\"rss_peak_bytes\":%llu",
 	    bench_usage_others(u),
 	    (unsigned long long)bench_rss(bench_target.pid),
 	    (unsigned long long)bench_rss_peak(bench_target.pid));
+}
+
+void
+bench_cost_json(const struct bench_usage *u, uint64_t n, struct buf *b)
+{
+	buf_printf(b, "\"cpu_ns\":%.1f,\"client_cpu_ns\":%.1f,",
+	    bench_each((double)u->server, n), bench_each((double)u->client, n));
+	machine_json(u, b);
 }
 
 double
@@ -114,14 +121,9 @@ bench_share(const struct bench_usage *u, uint64_t cpu)
 void
 bench_share_json(const struct bench_usage *u, struct buf *b)
 {
-	buf_printf(b,
-	    "\"cpu_share\":%.4f,\"client_cpu_share\":%.4f,"
-	    "\"others_share\":%.3f,\"rss_bytes\":%llu,"
-	    "\"rss_peak_bytes\":%llu",
-	    bench_share(u, u->server), bench_share(u, u->client),
-	    bench_usage_others(u),
-	    (unsigned long long)bench_rss(bench_target.pid),
-	    (unsigned long long)bench_rss_peak(bench_target.pid));
+	buf_printf(b, "\"cpu_share\":%.4f,\"client_cpu_share\":%.4f,",
+	    bench_share(u, u->server), bench_share(u, u->client));
+	machine_json(u, b);
 }
 
 void

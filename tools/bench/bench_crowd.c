@@ -330,12 +330,12 @@ void
 bench_crowd_fits(uint64_t count)
 {
 	uint64_t may = bench_descriptors();
+	uint64_t need = count + SPARE;
 
-	if (count + SPARE > may) {
+	if (need > may) {
 		bench_die("%llu connections need %llu descriptors, and this "
 			  "process may have %llu",
-		    (unsigned long long)count,
-		    (unsigned long long)(count + SPARE),
+		    (unsigned long long)count, (unsigned long long)need,
 		    (unsigned long long)may);
 	}
 }

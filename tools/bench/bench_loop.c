@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "bench_proc.h"
 
 #define TICK_MIN 100000 /* nanoseconds */
 
@@ -141,6 +140,39 @@ bench_turn(struct bench_loop *loop, int timeout)
 		loop->now = bench_now();
 	}
 	bench_loop_told(loop);
+}
+
+void
+bench_run(struct bench_loop *loop, double seconds)
+{
+	uint64_t until = bench_now() + (uint64_t)(seconds * BENCH_SECOND);
+
+	while (loop->now < until && !bench_stalled(loop)) {
+		bench_turn(loop, 10);
+	}
+}
+
+struct bench_usage
+bench_measure(struct bench_loop *loop, double warm, double seconds,
+    bool *countingp)
+{
+	struct bench_usage usage;
+
+	bench_run(loop, warm);
+	*countingp = true;
+	usage = bench_usage(bench_target.pid);
+	bench_run(loop, seconds);
+	usage = bench_usage_since(bench_target.pid, &usage);
+	*countingp = false;
+	return usage;
+}
+
+void
+bench_drain(struct bench_loop *loop, const uint64_t *count, uint64_t want)
+{
+	while (*count < want && !bench_stalled(loop)) {
+		bench_turn(loop, 10);
+	}
 }
 
 bool

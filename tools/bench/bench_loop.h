@@ -13,6 +13,7 @@
 
 #include "bench_conn.h"
 #include "bench_hist.h"
+#include "bench_proc.h"
 #include "bench_stamp.h"
 
 #define BENCH_SECOND UINT64_C(1000000000)
@@ -78,6 +79,18 @@ bench_stalled(const struct bench_loop *loop)
 {
 	return loop->now - loop->moved >= BENCH_STALL;
 }
+
+/* Turn for so many seconds, sleeping while nothing comes; less when nothing
+ * has moved for long. */
+void bench_run(struct bench_loop *loop, double seconds);
+
+/* The same for a warm-up, and then again while *countingp is true.  Returns
+ * what was used in that time. */
+struct bench_usage bench_measure(struct bench_loop *loop, double warm,
+    double seconds, bool *countingp);
+
+/* Turn until a count has come to what is wanted, or nothing moves. */
+void bench_drain(struct bench_loop *loop, const uint64_t *count, uint64_t want);
 
 /*
  * Publishes that are due at an even pace, whatever the server does: a server

@@ -130,14 +130,6 @@ on_text(void *arg, const char *text, size_t len)
 	}
 }
 
-static void
-run(uint64_t until)
-{
-	while (loop.now < until && !bench_stalled(&loop)) {
-		bench_turn(&loop, 100);
-	}
-}
-
 /* Send a command about our channel and wait for its success. */
 static void
 command(const char *name, const char *more)
@@ -211,9 +203,7 @@ static void
 drain(void)
 {
 	ending = true;
-	while (replies < asked && !bench_stalled(&loop)) {
-		bench_turn(&loop, 100);
-	}
+	bench_drain(&loop, &replies, asked);
 	command("delete_channel", ",\"force\":true");
 }
 
@@ -271,12 +261,7 @@ history_main(int argc, char **argv)
 
 	bench_begin(options, argc, argv);
 	set_up();
-	run(loop.now + (uint64_t)(conf.warm * BENCH_SECOND));
-	counting = true;
-	usage = bench_usage(bench_target.pid);
-	run(usage.time + (uint64_t)(conf.seconds * BENCH_SECOND));
-	usage = bench_usage_since(bench_target.pid, &usage);
-	counting = false;
+	usage = bench_measure(&loop, conf.warm, conf.seconds, &counting);
 	drain();
 	report(&usage);
 	return is_good() ? 0 : 1;

@@ -99,22 +99,12 @@ on_text(void *arg, const char *text, size_t len)
 	}
 }
 
-static void
-run(uint64_t until)
-{
-	while (loop.now < until && !bench_stalled(&loop)) {
-		bench_turn(&loop, 100);
-	}
-}
-
 /* Let every pair end the round trip it is in. */
 static void
 drain(void)
 {
 	ending = true;
-	while (trips != begun && !bench_stalled(&loop)) {
-		bench_turn(&loop, 100);
-	}
+	bench_drain(&loop, &trips, begun);
 	score.missing = begun - trips;
 }
 
@@ -230,12 +220,7 @@ pairs_main(int argc, char **argv)
 
 	bench_begin(options, argc, argv);
 	set_up();
-	run(loop.now + (uint64_t)(conf.warm * BENCH_SECOND));
-	counting = true;
-	usage = bench_usage(bench_target.pid);
-	run(usage.time + (uint64_t)(conf.seconds * BENCH_SECOND));
-	usage = bench_usage_since(bench_target.pid, &usage);
-	counting = false;
+	usage = bench_measure(&loop, conf.warm, conf.seconds, &counting);
 	drain();
 	report(&usage);
 	return bench_score_good(&score) ? 0 : 1;

@@ -6,6 +6,8 @@
 #     run.sh BUILD                    smoke, then fanout
 #     run.sh BUILD smoke [FLAG..]     the flags of arqonbus-bench smoke
 #     run.sh BUILD fanout | pairs     the bus and the floor in turns
+#     run.sh BUILD storm | idle | slow | history [FLAG..]
+#                                     once, and all but history also the floor
 #     run.sh BUILD selftest           do the checks notice a bad server?
 #
 # In fanout and pairs what counts is the ratio of each round, for a shared
@@ -15,7 +17,8 @@
 set -eu
 
 if [ $# -eq 0 ]; then
-    echo "usage: run.sh BUILD [smoke [FLAG..] | fanout | pairs | selftest]" >&2
+    echo "usage: run.sh BUILD [smoke | storm | idle | slow | history [FLAG..]]" >&2
+    echo "       run.sh BUILD [fanout | pairs | selftest]" >&2
     exit 2
 fi
 build=$1
@@ -69,6 +72,7 @@ start_bus() {
     : >"$work/log"
     "$build/arqonbusd" --config /dev/null --port 0 --telemetry-port 0 \
         --storage memory --io-threads 0 --set server.max_channels=1000000 \
+        --set server.max_connections=20000 \
         --plugins-dir "$source/etc/plugins.d" \
         --plugin-path "$build/plugins/.libs" 2>"$work/log" &
     server=$!
@@ -164,6 +168,19 @@ smoke() {
     stop_server
 }
 
+# A test of $1 once, with these flags, on the bus and on the floor.
+once() {
+    start_bus
+    echo "the bus:"
+    "$bench" "$@" --port "$port" --pid "$server"
+    stop_server
+    [ "$1" != history ] || return 0
+    start_floor --behind 1048576
+    echo "the floor:"
+    "$bench" "$@" --plain --port "$port" --pid "$server"
+    stop_server
+}
+
 # A floor with a fault must fail the test, one without must pass.
 try_fault() {
     wanted=$1
@@ -192,13 +209,14 @@ case $what in
 fanout) fanout ;;
 pairs) pairs ;;
 selftest) selftest ;;
+storm | idle | slow | history) once "$what" "$@" ;;
 smoke) smoke "$@" ;;
 all)
     smoke
     fanout
     ;;
 *)
-    echo "run.sh: there is no $what; only smoke, fanout, pairs, selftest" >&2
+    echo "run.sh: there is no $what; run.sh alone tells what there is" >&2
     exit 2
     ;;
 esac
