@@ -302,10 +302,11 @@ report(const struct bench_usage *u, uint64_t received, uint64_t reads)
 	    score.wire, took, (unsigned long long)published, per_second,
 	    bench_each((double)received, reads));
 	bench_cost_json(u, received, &out);
-	buf_puts(&out, ",\"latency_us\":");
-	bench_hist_json(&latency, &out);
+	/* The scripts look for the last percentiles. */
 	buf_puts(&out, ",\"lateness_us\":");
 	bench_hist_json(&pace.lateness, &out);
+	buf_puts(&out, ",\"latency_us\":");
+	bench_hist_json(&latency, &out);
 	buf_putc(&out, ',');
 	bench_score_json(&score, &out);
 	buf_putc(&out, '}');

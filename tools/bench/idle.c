@@ -49,9 +49,17 @@ struct reach {
 	uint64_t first, median, last;
 };
 
-/* What the server held. */
+/* What the server held: before the first connection, with half of them, and
+ * with all. */
+enum stage {
+	NONE,
+	HALF,
+	ALL,
+	STAGES,
+};
 struct memory {
-	uint64_t rss, pss;
+	uint64_t rss[STAGES];
+	uint64_t pss[STAGES];
 };
 
 static bench_text_f on_text;
@@ -128,11 +136,11 @@ address(uint32_t stream, struct bench_address *a)
 	snprintf(a->channel, sizeof a->channel, "%s", conf.channel + room + 1);
 }
 
-static struct memory
-look(void)
+static void
+look(struct memory *memory, enum stage stage)
 {
-	return (struct memory){ bench_rss(bench_target.pid),
-		bench_pss(bench_target.pid) };
+	memory->rss[stage] = bench_rss(bench_target.pid);
+	memory->pss[stage] = bench_pss(bench_target.pid);
 }
 
 static int
@@ -161,17 +169,27 @@ middle(size_t offset)
 	return (double)sum / 2;
 }
 
-static double
-per_connection(uint64_t before, uint64_t after)
+static uint64_t
+half(void)
 {
-	return ((double)after - (double)before) / conf.connections;
+	return (uint64_t)conf.connections / 2;
+}
+
+/* By how much each of n connections made this grow. */
+static double
+growth(const uint64_t *bytes, enum stage from, uint64_t n)
+{
+	double all = (double)bytes[ALL] - (double)bytes[from];
+
+	return bench_each(all, n);
 }
 
 static void
-report(const struct memory *before, const struct memory *after,
-    const struct bench_usage *u)
+report(const struct memory *m, const struct bench_usage *u)
 {
-	double rss = per_connection(before->rss, after->rss);
+	uint64_t count = (uint64_t)conf.connections;
+	double rss = growth(m->rss, NONE, count);
+	double slope = growth(m->rss, HALF, count - half());
 	double first = middle(offsetof(struct reach, first)) / 1e3;
 	double median = middle(offsetof(struct reach, median)) / 1e3;
 	double last = middle(offsetof(struct reach, last)) / 1e3;
@@ -179,9 +197,10 @@ report(const struct memory *before, const struct memory *after,
 
 	printf("%d connections, %d bytes of payload (%zu on the wire)\n",
 	    conf.connections, conf.size, score.wire);
-	printf(
-	    "memory: %.0f bytes resident each; %.1f MiB before, %.1f after\n",
-	    rss, (double)before->rss / 1048576, (double)after->rss / 1048576);
+	printf("memory: %.0f bytes resident each, %.0f of the second half; "
+	       "%.1f MiB before, %.1f after\n",
+	    rss, slope, (double)m->rss[NONE] / 1048576,
+	    (double)m->rss[ALL] / 1048576);
 	printf("idle for %g s: the server's CPU is %.2f %% of a core\n",
 	    conf.seconds, bench_share(u, u->server) * 100);
 	printf("%d publishes, medians: the first had it after %.3f ms, half of "
@@ -195,12 +214,12 @@ report(const struct memory *before, const struct memory *after,
 	    "{\"test\":\"idle\",\"connections\":%d,\"size\":%d,\"wire\":%zu,"
 	    "\"seconds\":%g,\"publishes\":%d,\"rss_before_bytes\":%llu,"
 	    "\"rss_after_bytes\":%llu,\"rss_per_connection\":%.1f,"
-	    "\"pss_per_connection\":%.1f,\"first_us\":%.1f,"
-	    "\"median_us\":%.1f,\"last_us\":%.1f,",
+	    "\"rss_slope\":%.1f,\"pss_per_connection\":%.1f,"
+	    "\"first_us\":%.1f,\"median_us\":%.1f,\"last_us\":%.1f,",
 	    conf.connections, conf.size, score.wire, conf.seconds,
-	    conf.publishes, (unsigned long long)before->rss,
-	    (unsigned long long)after->rss, rss,
-	    per_connection(before->pss, after->pss), first, median, last);
+	    conf.publishes, (unsigned long long)m->rss[NONE],
+	    (unsigned long long)m->rss[ALL], rss, slope,
+	    growth(m->pss, NONE, count), first, median, last);
 	bench_share_json(u, &out);
 	buf_puts(&out, ",\"latency_us\":");
 	bench_hist_json(&latency, &out);
@@ -220,24 +239,43 @@ check_channel(void)
 	}
 }
 
+/* Open n clients, and look what the server then holds. */
+static struct bench_client *
+open_some(uint64_t n, struct memory *memory, enum stage stage)
+{
+	struct bench_client *clients =
+	    bench_crowd_new(&loop, n, 1, address, true);
+
+	look(memory, stage);
+	return clients;
+}
+
+static void
+judge(const struct bench_client *clients, uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		bench_score_end(&score, &clients[i].order, sent);
+	}
+}
+
 int
 idle_main(int argc, char **argv)
 {
-	uint64_t count;
-	struct bench_client *clients;
+	struct bench_client *first, *second;
 	struct bench_usage usage;
-	struct memory before, after;
+	struct memory memory;
+	uint64_t rest;
 
 	bench_begin(options, argc, argv);
 	check_channel();
-	count = (uint64_t)conf.connections;
-	bench_crowd_fits(count + 1);
+	rest = (uint64_t)conf.connections - half();
+	bench_crowd_fits(half() + rest + 1);
 	bench_loop_init(&loop);
 	reaches = xnew((size_t)conf.publishes * sizeof *reaches);
 	bench_crowd_text(&text, address, 0, conf.size);
-	before = look();
-	clients = bench_crowd_new(&loop, count, 1, address, true);
-	after = look();
+	look(&memory, NONE);
+	first = open_some(half(), &memory, HALF);
+	second = open_some(rest, &memory, ALL);
 	publisher = bench_crowd_new(&loop, 1, 1, address, false);
 	bench_loop_tell(&loop, "deliveries", &score.received, &latency);
 	usage = bench_usage(bench_target.pid);
@@ -246,9 +284,8 @@ idle_main(int argc, char **argv)
 	for (int i = 0; i < conf.publishes; i++) {
 		publish();
 	}
-	for (uint64_t i = 0; i < count; i++) {
-		bench_score_end(&score, &clients[i].order, sent);
-	}
-	report(&before, &after, &usage);
+	judge(first, half());
+	judge(second, rest);
+	report(&memory, &usage);
 	return bench_score_good(&score) ? 0 : 1;
 }
