@@ -152,6 +152,20 @@ bench_save(struct buf *b)
 	buf_fini(b);
 }
 
+void
+bench_finish(struct buf *b, const struct bench_hist *latency,
+    const struct bench_score *score)
+{
+	buf_puts(b, ",\"latency_us\":");
+	bench_hist_json(latency, b);
+	if (score != NULL) {
+		buf_putc(b, ',');
+		bench_score_json(score, b);
+	}
+	buf_putc(b, '}');
+	bench_save(b);
+}
+
 static void
 usage(FILE *f)
 {

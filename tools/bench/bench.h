@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "bench_conn.h"
+#include "bench_hist.h"
 #include "bench_opt.h"
 #include "bench_proc.h"
 #include "bench_stamp.h"
@@ -54,6 +55,11 @@ void bench_cost_json(const struct bench_usage *u, uint64_t n, struct buf *b);
 /* The same as shares of one core, while it lasted. */
 void bench_share_json(const struct bench_usage *u, struct buf *b);
 double bench_share(const struct bench_usage *u, uint64_t cpu);
+
+/* End a result with its latencies, behind all others since scripts look for the
+ * last percentiles, and a score unless that is NULL; then save it. */
+void bench_finish(struct buf *b, const struct bench_hist *latency,
+    const struct bench_score *score);
 
 /* Write a result where --json says, if anywhere, and empty the buffer. */
 void bench_save(struct buf *b);

@@ -64,6 +64,7 @@ static bench_text_f on_text;
 
 static struct bench_loop loop = { .came = on_text };
 static struct channel *channels;
+static struct bench_client *receivers;
 static struct bench_client *publishers; /* one for each channel */
 static uint32_t *queue; /* channels that may have something to send */
 static size_t queued;
@@ -217,7 +218,7 @@ drain(void)
 }
 
 static void
-judge(const struct bench_client *receivers)
+judge(void)
 {
 	int n = conf.channels * conf.receivers;
 
@@ -236,12 +237,11 @@ address(uint32_t stream, struct bench_address *a)
 	snprintf(a->channel, sizeof a->channel, "fan%u", stream);
 }
 
-static struct bench_client *
+static void
 set_up(void)
 {
 	uint32_t n = (uint32_t)conf.channels;
 	uint64_t window = (uint64_t)conf.window;
-	struct bench_client *receivers;
 
 	bench_crowd_fits((uint64_t)n * ((uint64_t)conf.receivers + 1));
 	bench_loop_init(&loop);
@@ -260,7 +260,6 @@ set_up(void)
 			enqueue(k);
 		}
 	}
-	return receivers;
 }
 
 static void
@@ -302,26 +301,19 @@ report(const struct bench_usage *u, uint64_t received, uint64_t reads)
 	    score.wire, took, (unsigned long long)published, per_second,
 	    bench_each((double)received, reads));
 	bench_cost_json(u, received, &out);
-	/* The scripts look for the last percentiles. */
 	buf_puts(&out, ",\"lateness_us\":");
 	bench_hist_json(&pace.lateness, &out);
-	buf_puts(&out, ",\"latency_us\":");
-	bench_hist_json(&latency, &out);
-	buf_putc(&out, ',');
-	bench_score_json(&score, &out);
-	buf_putc(&out, '}');
-	bench_save(&out);
+	bench_finish(&out, &latency, &score);
 }
 
 int
 fanout_main(int argc, char **argv)
 {
-	struct bench_client *receivers;
 	struct bench_usage usage;
 	uint64_t received, reads;
 
 	bench_begin(options, argc, argv);
-	receivers = set_up();
+	set_up();
 	set_pace();
 	bench_loop_tell(&loop, "deliveries", &score.received, &latency);
 	run(loop.now + (uint64_t)(conf.warm * BENCH_SECOND));
@@ -335,7 +327,7 @@ fanout_main(int argc, char **argv)
 	reads = loop.reads - reads;
 	counting = false;
 	drain();
-	judge(receivers);
+	judge();
 	report(&usage, received, reads);
 	return bench_score_good(&score) ? 0 : 1;
 }

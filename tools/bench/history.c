@@ -248,10 +248,7 @@ report(const struct bench_usage *u)
 	    (unsigned long long)wrong, (unsigned long long)(asked - replies),
 	    per_second, per_second * each);
 	bench_cost_json(u, latency.count, &out);
-	buf_puts(&out, ",\"latency_us\":");
-	bench_hist_json(&latency, &out);
-	buf_putc(&out, '}');
-	bench_save(&out);
+	bench_finish(&out, &latency, NULL);
 }
 
 int

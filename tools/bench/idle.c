@@ -65,6 +65,7 @@ struct memory {
 static bench_text_f on_text;
 
 static struct bench_loop loop = { .came = on_text };
+static struct bench_client *clients[2]; /* the halves */
 static struct bench_client *publisher;
 static struct bench_text text;
 static struct bench_score score;
@@ -221,12 +222,7 @@ report(const struct memory *m, const struct bench_usage *u)
 	    (unsigned long long)m->rss[ALL], rss, slope,
 	    growth(m->pss, NONE, count), first, median, last);
 	bench_share_json(u, &out);
-	buf_puts(&out, ",\"latency_us\":");
-	bench_hist_json(&latency, &out);
-	buf_putc(&out, ',');
-	bench_score_json(&score, &out);
-	buf_putc(&out, '}');
-	bench_save(&out);
+	bench_finish(&out, &latency, &score);
 }
 
 static void
@@ -239,44 +235,47 @@ check_channel(void)
 	}
 }
 
-/* Open n clients, and look what the server then holds. */
-static struct bench_client *
-open_some(uint64_t n, struct memory *memory, enum stage stage)
+/* Open the clients, half of them at a time, and look what the server then
+ * holds. */
+static void
+open_all(struct memory *memory)
 {
-	struct bench_client *clients =
-	    bench_crowd_new(&loop, n, 1, address, true);
+	uint64_t rest = (uint64_t)conf.connections - half();
 
-	look(memory, stage);
-	return clients;
+	look(memory, NONE);
+	clients[0] = bench_crowd_new(&loop, half(), 1, address, true);
+	look(memory, HALF);
+	clients[1] = bench_crowd_new(&loop, rest, 1, address, true);
+	look(memory, ALL);
+	publisher = bench_crowd_new(&loop, 1, 1, address, false);
 }
 
 static void
-judge(const struct bench_client *clients, uint64_t n)
+judge(void)
 {
-	for (uint64_t i = 0; i < n; i++) {
-		bench_score_end(&score, &clients[i].order, sent);
+	uint64_t all = (uint64_t)conf.connections;
+
+	for (uint64_t i = 0; i < all; i++) {
+		const struct bench_client *client =
+		    i < half() ? &clients[0][i] : &clients[1][i - half()];
+
+		bench_score_end(&score, &client->order, sent);
 	}
 }
 
 int
 idle_main(int argc, char **argv)
 {
-	struct bench_client *first, *second;
 	struct bench_usage usage;
 	struct memory memory;
-	uint64_t rest;
 
 	bench_begin(options, argc, argv);
 	check_channel();
-	rest = (uint64_t)conf.connections - half();
-	bench_crowd_fits(half() + rest + 1);
+	bench_crowd_fits((uint64_t)conf.connections + 1);
 	bench_loop_init(&loop);
 	reaches = xnew((size_t)conf.publishes * sizeof *reaches);
 	bench_crowd_text(&text, address, 0, conf.size);
-	look(&memory, NONE);
-	first = open_some(half(), &memory, HALF);
-	second = open_some(rest, &memory, ALL);
-	publisher = bench_crowd_new(&loop, 1, 1, address, false);
+	open_all(&memory);
 	bench_loop_tell(&loop, "deliveries", &score.received, &latency);
 	usage = bench_usage(bench_target.pid);
 	do_nothing();
@@ -284,8 +283,7 @@ idle_main(int argc, char **argv)
 	for (int i = 0; i < conf.publishes; i++) {
 		publish();
 	}
-	judge(first, half());
-	judge(second, rest);
+	judge();
 	report(&memory, &usage);
 	return bench_score_good(&score) ? 0 : 1;
 }

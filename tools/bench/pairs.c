@@ -205,12 +205,7 @@ report(const struct bench_usage *u)
 	    "\"seconds\":%.3f,\"trips_per_second\":%.0f,",
 	    conf.pairs, conf.size, score.wire, took, per_second);
 	bench_cost_json(u, latency.count, &out);
-	buf_puts(&out, ",\"latency_us\":");
-	bench_hist_json(&latency, &out);
-	buf_putc(&out, ',');
-	bench_score_json(&score, &out);
-	buf_putc(&out, '}');
-	bench_save(&out);
+	bench_finish(&out, &latency, &score);
 }
 
 int

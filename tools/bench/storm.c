@@ -75,10 +75,7 @@ save(const struct bench_crowd *c, const struct bench_usage *u)
 	buf_printf(&out, "},\"connections_per_second\":%.0f,",
 	    bench_each((double)c->established * BENCH_SECOND, c->took));
 	bench_cost_json(u, c->established, &out);
-	buf_puts(&out, ",\"latency_us\":");
-	bench_hist_json(&c->latency, &out);
-	buf_putc(&out, '}');
-	bench_save(&out);
+	bench_finish(&out, &c->latency, NULL);
 }
 
 int
