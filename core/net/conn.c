@@ -191,16 +191,31 @@ conn_make_dirty(struct conn *conn)
 	}
 }
 
+static void
+mark_slow(struct conn *conn)
+{
+	if (!conn->slow) {
+		conn->slow = true;
+		worker_add(&conn->worker->slow, conn);
+	}
+}
+
+/* Over the limit a piece is lost if the socket is blocked; else the turn's
+ * flush decides, for a burst is no slowness. */
 void
 conn_push(struct conn *conn, struct piece piece, uint64_t limit)
 {
-	if (conn->slow) {
+	bool over = conn->out.bytes + piece.len > limit;
+
+	if (conn->lost) {
 		return;
 	}
-	if (conn->out.bytes + piece.len > limit ||
-	    !outq_push(&conn->out, piece)) {
-		conn->slow = true;
-		worker_add(&conn->worker->slow, conn);
+	if (over) {
+		mark_slow(conn);
+	}
+	if ((over && conn->blocked) || !outq_push(&conn->out, piece)) {
+		mark_slow(conn);
+		conn->lost = true;
 		return;
 	}
 	if (!conn->dirty) {
@@ -269,7 +284,7 @@ conn_drop_slow(struct conn *conn, const char *fmt, ...)
 	vsnprintf(reason, sizeof reason, fmt, ap);
 	va_end(ap);
 	count_add(&conn->worker->count.slow_consumers, 1);
-	conn->slow = true;
+	conn->lost = true;
 	conn->close_reason = "slow consumer";
 	outq_drop_unsent(&conn->out);
 	conn_close(conn, 4008, reason);

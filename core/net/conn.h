@@ -53,7 +53,8 @@ struct conn {
 	bool paused : 1;
 	bool reading : 1;     /* bytes are wanted */
 	bool ready : 1;       /* on the worker's list: bytes are waiting */
-	bool slow : 1;        /* over its budget: dropped at the turn's end */
+	bool slow : 1;        /* over its budget: judged at the turn's end */
+	bool lost : 1;        /* something it should have got is lost */
 	bool tell : 1;        /* the bus waits for PORT_READY */
 	bool peer_closed : 1; /* its close frame came */
 	bool close_after : 1; /* HTTP: close when the answer is out */

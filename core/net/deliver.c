@@ -62,52 +62,114 @@ place(struct worker *w, struct run *run, struct aqb_msg *msg, unsigned form)
 	return piece;
 }
 
+/* All that is pending, in one form: as few pieces as it makes.  What there is
+ * no memory for is missed by this form's receivers. */
+static void
+place_batch(struct worker *w, unsigned form)
+{
+	struct batch *b = &w->batch;
+	struct pieces *p = &b->form[form];
+
+	p->is_placed = true;
+	for (size_t i = 0; i < b->n; i++) {
+		struct piece piece =
+		    place(w, &w->shared[form], b->msg[i], form);
+		struct piece *last = &p->piece[p->n == 0 ? 0 : p->n - 1];
+
+		if (piece.chunk == NULL) {
+			LOG(AQB_ERROR, "out of memory: a delivery was dropped");
+		} else if (p->n > 0 && piece_continues(last, &piece)) {
+			last->len += piece.len;
+			chunk_unref(&piece.chunk);
+		} else {
+			p->piece[p->n++] = piece;
+		}
+	}
+}
+
+static void
+push_batch(struct worker *w, struct conn *conn)
+{
+	struct pieces *p = &w->batch.form[conn->form];
+
+	if (!p->is_placed) {
+		place_batch(w, conn->form);
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		conn_push(conn, p->piece[i], w->conf.outbox_limit);
+	}
+}
+
+/* Forget the batch; it is in outboxes now. */
+static void
+clear_batch(struct batch *b)
+{
+	for (unsigned form = 0; form < FORMS; form++) {
+		struct pieces *p = &b->form[form];
+
+		while (p->n > 0) {
+			chunk_unref(&p->piece[--p->n].chunk);
+		}
+		p->is_placed = false;
+	}
+	while (b->n > 0) {
+		msg_unref(&b->msg[--b->n]);
+	}
+}
+
 /*
- * The hot path: everything else costs a message, this costs a delivery.  Per
- * member it is a few comparisons and an addition to the piece that the
- * message before began; nothing is allocated and no byte is copied.
+ * The hot path: everything else costs a message, this costs a receiver.  What
+ * one publisher said in a turn goes to each member as one piece, mostly
+ * (place_batch), so that a member costs a few comparisons and an addition to
+ * its outbox for many messages together; nothing is allocated and no byte is
+ * copied.
  */
 void
-deliver(struct worker *w, const struct port_down *d)
+deliver_batch(struct worker *w)
 {
-	struct piece placed[FORMS] = { 0 };
-	struct lane *l;
-	uint64_t n = 0;
+	struct batch *b = &w->batch;
+	const struct lane *l;
+	uint64_t receivers = 0;
 
-	if (d->lane >= w->lane_cap || w->lane[d->lane].n == 0) {
+	if (b->n == 0) {
 		return;
 	}
-	l = &w->lane[d->lane];
+	l = &w->lane[b->lane];
 	for (uint32_t i = 0; i < l->n; i++) {
 		struct conn *conn = l->conn[i];
-		struct piece *piece = &placed[conn->form];
 
-		if (&conn->port == d->conn) {
+		if (&conn->port == b->except ||
+		    (b->mark != 0 && conn->mark == b->mark)) {
 			continue;
 		}
-		if (d->mark != 0) {
-			if (conn->mark == d->mark) {
-				continue;
-			}
-			conn->mark = d->mark;
+		if (b->mark != 0) {
+			conn->mark = b->mark;
 		}
-		if (piece->chunk == NULL) {
-			*piece = place(w, &w->shared[conn->form], d->msg,
-			    conn->form);
-			if (piece->chunk == NULL) {
-				LOG(AQB_ERROR,
-				    "out of memory: a delivery was dropped");
-				break;
-			}
-		}
-		conn_push(conn, *piece, w->conf.outbox_limit);
-		n++;
+		push_batch(w, conn);
+		receivers++;
 	}
-	for (unsigned form = 0; form < FORMS; form++) {
-		chunk_unref(&placed[form].chunk);
+	count_add(&w->port.delivered, receivers * b->n);
+	clear_batch(b);
+}
+
+/* Messages to the same are gathered; whatever else happens comes after
+ * deliver_batch(), so that order is kept. */
+void
+deliver(struct worker *w, struct port_down *d)
+{
+	struct batch *b = &w->batch;
+
+	if (b->lane != d->lane || b->except != d->conn || b->mark != d->mark ||
+	    b->n == BATCH_MAX) {
+		deliver_batch(w);
+		b->lane = d->lane;
+		b->except = d->conn;
+		b->mark = d->mark;
 	}
-	count_add(&w->port.delivered, n);
-	note_received(w, d->received_us);
+	if (d->lane < w->lane_cap && w->lane[d->lane].n > 0) {
+		b->msg[b->n++] = msg_ref(d->msg);
+		note_received(w, d->received_us);
+	}
 }
 
 /* What only one gets may go over the budget, once over. */
@@ -168,18 +230,24 @@ answer_pings(struct worker *w)
 	w->pong_count = 0;
 }
 
+/* Who is over its budget although it was offered all it would take. */
 static void
 drop_slow(struct worker *w)
 {
 	for (size_t i = 0; i < w->slow.n; i++) {
 		struct conn *conn = w->slow.conn[i];
 
-		if (conn->state == CONN_OPEN) {
-			conn_drop_slow(conn,
-			    "slow consumer: %llu bytes queued, limit %llu",
-			    (unsigned long long)conn->out.bytes,
-			    (unsigned long long)w->conf.outbox_limit);
+		if (conn->state != CONN_OPEN) {
+			continue;
 		}
+		if (!conn->lost && conn->out.bytes <= w->conf.outbox_limit) {
+			conn->slow = false;
+			continue;
+		}
+		conn_drop_slow(conn,
+		    "slow consumer: %llu bytes queued, limit %llu",
+		    (unsigned long long)conn->out.bytes,
+		    (unsigned long long)w->conf.outbox_limit);
 	}
 	w->slow.n = 0;
 }
@@ -197,6 +265,11 @@ flush_dirty(struct worker *w)
 		}
 	}
 	w->dirty.n = 0;
+}
+
+static void
+end_runs(struct worker *w)
+{
 	for (unsigned form = 0; form < FORMS; form++) {
 		run_rewind(&w->shared[form]);
 	}
@@ -221,8 +294,11 @@ record_latency(struct worker *w)
 void
 deliver_end_turn(struct worker *w)
 {
+	deliver_batch(w);
 	answer_pings(w);
-	drop_slow(w);
 	flush_dirty(w);
+	drop_slow(w);
+	flush_dirty(w); /* their goodbyes */
+	end_runs(w);
 	record_latency(w);
 }

@@ -54,7 +54,7 @@ outq_extend(struct outq *q, struct piece piece)
 		return false;
 	}
 	last = outq_last(q);
-	if (last->chunk != piece.chunk || last->off + last->len != piece.off) {
+	if (!piece_continues(last, &piece)) {
 		return false;
 	}
 	last->len += piece.len;

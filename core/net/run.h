@@ -9,6 +9,7 @@
  * one contiguous send.  One worker's; counts are plain integers.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,14 @@ struct piece {
 	uint32_t off;
 	uint32_t len;
 };
+
+/* Does the second go on where the first ends? */
+static inline bool
+piece_continues(const struct piece *first, const struct piece *second)
+{
+	return first->chunk == second->chunk &&
+	    first->off + first->len == second->off;
+}
 
 /* Where chunks come from; `bytes` counts what is in use. */
 struct pool {

@@ -237,6 +237,9 @@ obey(struct worker *w, struct port_down *d)
 {
 	struct conn *conn = (struct conn *)d->conn;
 
+	if (d->kind != PORT_DELIVER) {
+		deliver_batch(w);
+	}
 	switch (d->kind) {
 	case PORT_JOIN:
 		lane_join(w, conn, d->lane);

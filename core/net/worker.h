@@ -36,6 +36,25 @@ struct conn_vector {
 	size_t cap;
 };
 
+/* Messages to the same lane, but one, in the order in which they came; and
+ * what they became in each form that has receivers. */
+#define BATCH_MAX 64
+
+struct pieces {
+	bool is_placed;
+	size_t n;
+	struct piece piece[BATCH_MAX];
+};
+
+struct batch {
+	uint32_t lane;
+	const struct port_conn *except;
+	uint64_t mark;
+	size_t n;
+	struct aqb_msg *msg[BATCH_MAX];
+	struct pieces form[FORMS];
+};
+
 /* A ping that is to be answered at the end of the turn. */
 struct pong {
 	struct conn *conn;
@@ -72,6 +91,7 @@ struct worker {
 	size_t lane_cap;
 
 	struct pool pool;
+	struct batch batch;
 	struct former former;
 	struct run shared[FORMS]; /* deliveries, in each form */
 	struct run solo;          /* what goes to one connection only */
@@ -122,7 +142,8 @@ void lane_join(struct worker *w, struct conn *conn, uint32_t lane);
 void lane_leave(struct worker *w, struct conn *conn, uint32_t lane);
 void lane_leave_all(struct worker *w, struct conn *conn);
 struct pong *worker_pong(struct conn *conn); /* NULL without memory */
-void deliver(struct worker *w, const struct port_down *d);
+void deliver(struct worker *w, struct port_down *d);
+void deliver_batch(struct worker *w); /* before anything but a deliver */
 void deliver_one(struct worker *w, struct conn *conn, struct aqb_msg *msg);
 /* Write what the turn has gathered. */
 void deliver_end_turn(struct worker *w);

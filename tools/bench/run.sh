@@ -13,7 +13,7 @@
 # In fanout and pairs what counts is the ratio of each round, for a shared
 # machine makes any single figure worthless; "others" is how much of the machine
 # neither the server nor the generator used.  ROUNDS (5), SECONDS_EACH (2),
-# RECEIVERS ("100 1000") and PAIRS ("1 100") say how much.
+# RECEIVERS ("100 1000"), PAIRS ("1 100") and IO_THREADS (0) say how much.
 set -eu
 
 if [ $# -eq 0 ]; then
@@ -71,7 +71,7 @@ field() {
 start_bus() {
     : >"$work/log"
     "$build/arqonbusd" --config /dev/null --port 0 --telemetry-port 0 \
-        --storage memory --io-threads 0 --set server.max_channels=1000000 \
+        --storage memory --io-threads "${IO_THREADS:-0}" --set server.max_channels=1000000 \
         --set server.max_connections=20000 \
         --plugins-dir "$source/etc/plugins.d" \
         --plugin-path "$build/plugins/.libs" 2>"$work/log" &
