@@ -128,7 +128,6 @@ loop_new(void)
 	loop->magic = LOOP_MAGIC;
 	/* One loop, one thread: libevent needs no locks. */
 	event_config_set_flag(conf, EVENT_BASE_FLAG_NOLOCK);
-	event_config_set_flag(conf, EVENT_BASE_FLAG_PRECISE_TIMER);
 	loop->base = event_base_new_with_config(conf);
 	event_config_free(conf);
 	assert(loop->base != NULL);

@@ -12,6 +12,7 @@
 #include "proto/msg.h"
 
 #define FIELDS_MAX 256 /* members of an envelope */
+#define KEY_MAX 256    /* bytes of a member's name */
 #define TO_MAX 64      /* receivers of a private message */
 #define ADDRESS_TEXT_MAX (2 * AQB_NAME_MAX + 2)
 
@@ -21,10 +22,11 @@ struct decoding {
 	struct aqb_why *why;
 	enum aqb_code code;
 	size_t fields;
-	uint64_t seen[FIELDS_MAX]; /* keyed hashes of the keys so far */
+	size_t unknown;
+	uint64_t seen[FIELDS_MAX]; /* keyed hashes of the unknown keys so far */
 
 	/* What other fields decide about, kept until all were seen. */
-	struct json_value type, room, channel, version, to, command;
+	struct json_value type, id, room, channel, version, to, command;
 	struct json_value payload, metadata, args, ack, timestamp;
 	struct json_value retain, ttl, expect_reply_ms, correlation_id;
 };
@@ -55,34 +57,45 @@ wrong(struct decoding *d, const char *field, const char *want)
 	    want);
 }
 
-/* Where a field's value is kept until all are known. */
-static struct json_value *
-place_of(struct decoding *d, const char *key, size_t len, bool escaped)
-{
-	const struct {
-		const char *name;
-		struct json_value *value;
-	} known[] = {
-		{ "type", &d->type },
-		{ "room", &d->room },
-		{ "channel", &d->channel },
-		{ "payload", &d->payload },
-		{ "metadata", &d->metadata },
-		{ "version", &d->version },
-		{ "timestamp", &d->timestamp },
-		{ "to", &d->to },
-		{ "ack", &d->ack },
-		{ "command", &d->command },
-		{ "args", &d->args },
-		{ "retain", &d->retain },
-		{ "ttl", &d->ttl },
-		{ "expect_reply_ms", &d->expect_reply_ms },
-		{ "correlation_id", &d->correlation_id },
-	};
+/* The fields that are known, and where their values are kept until all have
+ * been seen. */
+#define FIELD(name)                                                      \
+	{                                                                \
+#name, sizeof #name - 1, offsetof(struct decoding, name) \
+	}
+static const struct field {
+	const char *name;
+	size_t len;
+	size_t place;
+} fields[] = {
+	FIELD(type),
+	FIELD(room),
+	FIELD(channel),
+	FIELD(payload),
+	FIELD(id),
+	FIELD(metadata),
+	FIELD(version),
+	FIELD(timestamp),
+	FIELD(to),
+	FIELD(ack),
+	FIELD(command),
+	FIELD(args),
+	FIELD(retain),
+	FIELD(ttl),
+	FIELD(expect_reply_ms),
+	FIELD(correlation_id),
+};
 
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-		if (json_key_is(key, len, escaped, known[i].name)) {
-			return known[i].value;
+/* NULL for a field that is not known, and ignored. */
+static struct json_value *
+place_of(struct decoding *d, struct aqb_slice key)
+{
+	for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+		const struct field *f = &fields[i];
+
+		if (f->len == key.len && *f->name == *key.data &&
+		    memcmp(f->name, key.data, key.len) == 0) {
+			return (struct json_value *)((char *)d + f->place);
 		}
 	}
 	return NULL;
@@ -114,57 +127,67 @@ take_id(struct decoding *d, const struct json_value *value)
 	return AQB_CODE_OK;
 }
 
-/* Spelled differently but the same key counts: "a" and "\u0061". */
+/* Was an unknown field of that name there before? */
 static bool
-is_repeated(struct decoding *d, const char *key, size_t len, bool escaped)
+is_repeated(struct decoding *d, struct aqb_slice key)
 {
-	char plain[256];
-	struct aqb_slice k = { key, len };
-	struct json_value quoted = { JSON_STRING, true, key - 1, len + 2 };
-	uint64_t hash;
+	uint64_t hash = hash_bytes(key.data, key.len);
 
-	if (escaped && json_decode(&quoted, plain, sizeof plain, &len)) {
-		k = (struct aqb_slice){ plain, len };
-	}
-	hash = hash_bytes(k.data, k.len);
-	for (size_t i = 0; i < d->fields; i++) {
+	for (size_t i = 0; i < d->unknown; i++) {
 		if (d->seen[i] == hash) {
 			return true;
 		}
 	}
-	d->seen[d->fields++] = hash;
+	d->seen[d->unknown++] = hash;
 	return false;
 }
 
+/* The key as it is meant: "\u0061" is "a". */
+static struct aqb_slice
+plain_key(const char *key, size_t len, bool escaped, char plain[KEY_MAX])
+{
+	struct json_value quoted = { JSON_STRING, true, key - 1, len + 2 };
+
+	if (escaped && json_decode(&quoted, plain, KEY_MAX, &len)) {
+		key = plain;
+	}
+	return (struct aqb_slice){ key, len };
+}
+
 static bool
-take_member(void *arg, const char *key, size_t key_len, bool key_escaped,
+take_member(void *arg, const char *text, size_t len, bool escaped,
     const struct json_value *value)
 {
 	struct decoding *d = arg;
-	struct json_value *place;
+	struct json_value *place = NULL;
+	char plain[KEY_MAX];
+	struct aqb_slice key;
 
-	if (d->fields == FIELDS_MAX || key_len > 256) {
+	if (d->fields++ == FIELDS_MAX || len > KEY_MAX) {
 		d->code = reject(d->why, AQB_CODE_INVALID_ENVELOPE, NULL,
 		    "envelope: more than %d fields, or a field name of more "
-		    "than 256 bytes",
-		    FIELDS_MAX);
+		    "than %d bytes",
+		    FIELDS_MAX, KEY_MAX);
 		return false;
 	}
-	if (is_repeated(d, key, key_len, key_escaped)) {
+	key = plain_key(text, len, escaped, plain);
+	if (key.len > 0) {
+		place = place_of(d, key);
+	}
+	if (place != NULL ? place->len > 0 : is_repeated(d, key)) {
 		d->code = reject(d->why, AQB_CODE_INVALID_ENVELOPE, NULL,
 		    "envelope: the field \"%.*s\" is given twice",
-		    (int)(key_len < 64 ? key_len : 64), key);
+		    (int)(len < 64 ? len : 64), text);
 		return false;
 	}
-	if (json_key_is(key, key_len, key_escaped, "id")) {
+	if (place == NULL) {
+		return true;
+	}
+	*place = *value;
+	if (place == &d->id) {
 		d->code = take_id(d, value);
-		return d->code == AQB_CODE_OK;
 	}
-	place = place_of(d, key, key_len, key_escaped);
-	if (place != NULL) {
-		*place = *value;
-	}
-	return true;
+	return d->code == AQB_CODE_OK;
 }
 
 static enum aqb_code
@@ -490,6 +513,7 @@ envelope_decode(const char *text, size_t len, struct envelope *envp,
 	d.why = why;
 	d.code = AQB_CODE_OK;
 	d.fields = 0;
+	d.unknown = 0;
 	memset(&d.type, 0, sizeof d - offsetof(struct decoding, type));
 
 	result = json_members(text, len, take_member, &d, &at);
@@ -591,8 +615,17 @@ keep_command(struct envelope *env)
 	return msg;
 }
 
-/* What goes into the head of a message beside ids and names of the bus's. */
-#define NAMES_MAX (2 * AQB_NAME_MAX + AQB_CLIENT_ID_MAX + 48)
+/* How long the names, ids and `to` can become that the bus writes before the
+ * payload.  A name that was not given is the default room's, at most. */
+static size_t
+names_len(const struct envelope *env)
+{
+	size_t room = strlen(env->address.room);
+	size_t id = env->id.len;
+
+	return (room > 0 ? room : AQB_NAME_MAX) + strlen(env->address.channel) +
+	    (id > 0 ? id : AQB_CLIENT_ID_MAX) + env->to.len + AQB_CLIENT_ID_MAX;
+}
 
 struct aqb_msg *
 envelope_keep(struct envelope *env)
@@ -603,7 +636,7 @@ envelope_keep(struct envelope *env)
 		.metadata = env->metadata,
 		.is_binary = env->is_binary,
 		.keep = env->id.len + to.len,
-		.reserve = env->id.len + to.len + NAMES_MAX,
+		.reserve = names_len(env),
 	};
 	struct aqb_msg_view view;
 	struct aqb_msg *msg;

@@ -15,8 +15,8 @@
 #define MSG_MAGIC 0xc41e5a93u
 
 /* Everything in an envelope but the peer's own bytes: braces, keys, version,
- * type, seq, epoch, timestamp. */
-#define FIXED_MAX 320
+ * type, seq, epoch, timestamp: 240 at most, and room to be wrong. */
+#define FIXED_MAX 256
 #define METADATA_KEY ",\"metadata\":"
 #define PAYLOAD_KEY ",\"payload\":"
 #define ENCODING ",\"encoding\":\"base64\""
@@ -156,27 +156,43 @@ msg_kept(struct aqb_msg *msg)
 	return msg->data;
 }
 
-/* `,"key":"text"`, or nothing for an empty text. */
-static size_t
-field_len(const char *key, struct aqb_slice text)
-{
-	return text.len == 0 ? 0 : strlen(key) + text.len + 6;
-}
+/* A field of the head: `,"key":"text"`, or nothing for an empty text. */
+#define HEAD_FIELD(key) ",\"" key "\":\"", sizeof ",\"" key "\":\"" - 1
 
 static char *
 put_field(struct aqb_msg *msg, struct piece *piece, char *p, const char *key,
-    struct aqb_slice text)
+    size_t key_len, struct aqb_slice text)
 {
 	if (text.len == 0) {
 		return p;
 	}
-	*p++ = ',';
-	*p++ = '"';
-	p = puts_at(p, key);
-	p = put(p, "\":\"", 3);
+	p = put(p, key, key_len);
 	p = put_piece(msg, piece, p, text);
 	*p++ = '"';
 	return p;
+}
+
+/* How long the fields of the head are together. */
+static size_t
+head_len(const struct msg_fields *f)
+{
+	const struct {
+		size_t key, text;
+	} field[] = {
+		{ sizeof ",\"id\":\"", f->id.len },
+		{ sizeof ",\"type\":\"", f->type.len },
+		{ sizeof ",\"room\":\"", f->room.len },
+		{ sizeof ",\"channel\":\"", f->channel.len },
+		{ sizeof ",\"from\":\"", f->from.len },
+		{ sizeof ",\"timestamp\":\"", CLOCK_TEXT_SIZE - 1 },
+	};
+	size_t len = strlen(PAYLOAD_KEY);
+
+	for (size_t i = 0; i < sizeof field / sizeof field[0]; i++) {
+		/* The NUL that sizeof counts stands for the closing quote. */
+		len += field[i].text == 0 ? 0 : field[i].key + field[i].text;
+	}
+	return f->to.len == 0 ? len : len + strlen(",\"to\":") + f->to.len;
 }
 
 void
@@ -191,24 +207,18 @@ msg_seal(struct aqb_msg *msg, const struct msg_fields *f)
 	OBJ_CHECK(msg, MSG_MAGIC);
 	assert(msg->text == 0);
 	clock_format(f->timestamp, when);
-	len = field_len("id", f->id) + field_len("type", f->type) +
-	    field_len("room", f->room) + field_len("channel", f->channel) +
-	    field_len("from", f->from) + field_len("timestamp", at) +
-	    strlen(PAYLOAD_KEY);
-	if (f->to.len > 0) {
-		len += strlen(",\"to\":") + f->to.len;
-	}
+	len = head_len(f);
 	assert(len + WS_HEAD_MAX + 96 <= msg->payload.at);
 
 	msg->timestamp = f->timestamp;
 	msg->text = (uint32_t)(msg->payload.at - len);
 	p = msg->data + msg->text;
-	p = put_field(msg, &msg->id, p, "id", f->id);
-	p = put_field(msg, &msg->type, p, "type", f->type);
-	p = put_field(msg, &msg->room, p, "room", f->room);
-	p = put_field(msg, &msg->channel, p, "channel", f->channel);
-	p = put_field(msg, &msg->from, p, "from", f->from);
-	p = put_field(msg, &none, p, "timestamp", at);
+	p = put_field(msg, &msg->id, p, HEAD_FIELD("id"), f->id);
+	p = put_field(msg, &msg->type, p, HEAD_FIELD("type"), f->type);
+	p = put_field(msg, &msg->room, p, HEAD_FIELD("room"), f->room);
+	p = put_field(msg, &msg->channel, p, HEAD_FIELD("channel"), f->channel);
+	p = put_field(msg, &msg->from, p, HEAD_FIELD("from"), f->from);
+	p = put_field(msg, &none, p, HEAD_FIELD("timestamp"), at);
 	if (f->to.len > 0) {
 		p = puts_at(p, ",\"to\":");
 		p = put(p, f->to.data, f->to.len);

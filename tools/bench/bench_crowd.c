@@ -175,6 +175,8 @@ on_text(void *arg, const char *text, size_t len)
 		join(client);
 	} else if (e->stage == GREETING) {
 		establish(client);
+	} else if (e->stage == JOINING && bench_target.plain) {
+		establish(client);
 	} else if (e->stage == JOINING &&
 	    memmem(text, len, JOIN_ID, strlen(JOIN_ID)) != NULL) {
 		if (memmem(text, len, "\"success\"", 9) == NULL) {
@@ -197,11 +199,7 @@ shake(struct bench_client *client)
 		break;
 	case BENCH_OPEN:
 		bench_loop_change(loop, client, EPOLLIN);
-		if (bench_target.plain) {
-			establish(client);
-		} else {
-			entry_of(client)->stage = GREETING;
-		}
+		entry_of(client)->stage = GREETING;
 		break;
 	case BENCH_REFUSED:
 		refuse(client, status);
@@ -267,7 +265,6 @@ bench_crowd_open(struct bench_crowd *c, struct bench_loop *l)
 {
 	crowd = c;
 	loop = l;
-	crowd->join = crowd->join && !bench_target.plain;
 	entries = xnew(crowd->count * sizeof *entries);
 	begun = ended = 0;
 	begin = change = loop->now = bench_now();

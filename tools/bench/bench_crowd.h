@@ -30,7 +30,7 @@ struct bench_crowd {
 	struct bench_client *clients;
 	uint64_t count;
 	bench_address_f *address;
-	bool join;     /* the channels, unless --plain */
+	bool join;     /* the channels; the floor only answers */
 	bool tiny;     /* see bench_dial() */
 	bool lenient;  /* count what fails, instead of ending the program */
 	uint64_t over; /* nanoseconds to spread them over; 0: as fast as they

@@ -8,6 +8,10 @@
  * one send.  No routing but by the number in the path of the request, which
  * names a group, no JSON, no limits.
  *
+ * It greets who comes and answers what looks like a command with one frame, as
+ * the bus does: whether a client has spoken decides how its kernel acknowledges
+ * from then on, and on one machine the sender pays for that.
+ *
  *            run: | frame | frame | frame | frame |
  *    a receiver:  sent ----^ gets all behind it ---^ run_len
  *    a publisher:                 own_from ^--------^ own_to is left out
@@ -162,6 +166,19 @@ drop(struct peer *p)
 	free(p);
 }
 
+/* Send one frame of spaces to a peer alone. */
+static bool
+send_alone(const struct peer *p)
+{
+	static uint8_t frame[FRAME_MAX];
+	size_t wire = (size_t)conf.wire_length;
+	size_t head = ws_head(frame, WS_TEXT, wire);
+
+	memset(frame + head, ' ', wire);
+	return send(p->fd, frame, head + wire, MSG_NOSIGNAL) ==
+	    (ssize_t)(head + wire);
+}
+
 /* The request comes in one piece, or not at all.  False: not what we serve. */
 static bool
 shake_hands(struct peer *p, char *data, size_t len)
@@ -183,7 +200,8 @@ shake_hands(struct peer *p, char *data, size_t len)
 	    "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 	    accept);
 	enter(p, atoi(data + 5));
-	return send(p->fd, answer, (size_t)n, MSG_NOSIGNAL) == n;
+	return send(p->fd, answer, (size_t)n, MSG_NOSIGNAL) == n &&
+	    send_alone(p);
 }
 
 /* Room in a run for some frames. */
@@ -247,12 +265,20 @@ append_badly(struct group *g, const uint8_t *data, size_t len)
 	}
 }
 
-static void
-on_text(struct group *g, const uint8_t *data, size_t len)
+/* False when the peer is gone. */
+static bool
+on_text(struct peer *p, const uint8_t *data, size_t len)
 {
-	reserve(g);
+	static const char command[] = "{\"type\":\"command\"";
+
+	if (len >= strlen(command) &&
+	    memcmp(data, command, strlen(command)) == 0) {
+		return send_alone(p);
+	}
+	reserve(p->group);
 	frames++;
-	append_badly(g, data, len);
+	append_badly(p->group, data, len);
+	return true;
 }
 
 static void
@@ -295,7 +321,9 @@ take(struct peer *p, uint8_t *data, size_t len)
 		}
 		unmask(f + head + 4, n, f + head);
 		if ((f[0] & 15) == WS_TEXT) {
-			on_text(p->group, f + head + 4, n);
+			if (!on_text(p, f + head + 4, n)) {
+				return false;
+			}
 		} else if ((f[0] & 15) == WS_CLOSE) {
 			return false;
 		}
