@@ -155,6 +155,20 @@ put_storage(const struct pages *pages, struct buf *b)
 }
 
 static void
+put_workers(const struct pages *pages, struct buf *b)
+{
+	metric_put_head(b, "arqonbus_worker_connections",
+	    "Connections of each I/O thread; of the main thread if there is "
+	    "none.",
+	    "gauge");
+	for (uint32_t i = 0; i < pages->crew->size; i++) {
+		buf_printf(b,
+		    "arqonbus_worker_connections{worker=\"%u\"} %llu\n", i,
+		    (unsigned long long)crew_connections_of(pages->crew, i));
+	}
+}
+
+static void
 put_net(const struct pages *pages, struct buf *b)
 {
 	struct net_counters n = { 0 };
@@ -234,6 +248,7 @@ write_metrics(void *arg, struct buf *b)
 	put_bus(pages, b);
 	put_storage(pages, b);
 	put_net(pages, b);
+	put_workers(pages, b);
 	put_plugins(pages, b);
 }
 

@@ -128,7 +128,7 @@ crew_choose(const struct crew *crew)
 
 	OBJ_CHECK(crew, CREW_MAGIC);
 	for (uint32_t i = 1; i < crew->size; i++) {
-		if (count_get(&crew->worker[i]->connections) <
+		if (crew_connections_of(crew, i) <
 		    count_get(&best->connections)) {
 			best = crew->worker[i];
 		}
@@ -164,9 +164,17 @@ crew_connections(const struct crew *crew)
 
 	OBJ_CHECK(crew, CREW_MAGIC);
 	for (uint32_t i = 0; i < crew->size; i++) {
-		n += count_get(&crew->worker[i]->connections);
+		n += crew_connections_of(crew, i);
 	}
 	return n;
+}
+
+uint64_t
+crew_connections_of(const struct crew *crew, uint32_t worker)
+{
+	OBJ_CHECK(crew, CREW_MAGIC);
+	assert(worker < crew->size);
+	return count_get(&crew->worker[worker]->connections);
 }
 
 uint64_t
