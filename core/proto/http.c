@@ -19,9 +19,8 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* The characters of a token (RFC 9110, 5.6.2). */
-static bool
-is_token_char(char c)
+bool
+http_is_token_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
 	    is_digit(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
@@ -31,7 +30,7 @@ static bool
 is_token(struct aqb_slice text)
 {
 	for (size_t i = 0; i < text.len; i++) {
-		if (!is_token_char(text.data[i])) {
+		if (!http_is_token_char(text.data[i])) {
 			return false;
 		}
 	}

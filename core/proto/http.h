@@ -57,6 +57,9 @@ int http_read(const char *data, size_t len, struct http_request *reqp,
 int http_upgrade(const struct http_request *req, char accept[WS_ACCEPT_SIZE],
     const char **reasonp);
 
+/* One of the characters of a token (RFC 9110, 5.6.2)? */
+bool http_is_token_char(char c);
+
 /* Is this token in a comma-separated list?  Case does not matter. */
 bool http_has_token(struct aqb_slice list, const char *token);
 
