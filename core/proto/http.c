@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/hex.h"
+#include "proto/deflate.h"
 
 static int
 refuse_with(int status, const char *reason, const char **reasonp)
@@ -225,6 +226,9 @@ read_list(struct aqb_slice name, struct aqb_slice value,
 	    (req->protocol.data == NULL ||
 		http_has_token(value, HTTP_SUBPROTOCOL))) {
 		req->protocol = value;
+	} else if (is(name, "sec-websocket-extensions") &&
+	    req->deflate == NULL) {
+		req->deflate = deflate_negotiate(value);
 	}
 }
 

@@ -26,7 +26,8 @@
  * Slices of the head; an absent header is empty with no data.  A list may
  * come in several lines (RFC 9110, 5.3), which one slice cannot hold, so of
  * Connection and Upgrade only what matters is kept, and of the subprotocols
- * the line that offers ours, else the first.
+ * the line that offers ours, else the first.  The offers of extensions are
+ * answered line by line: the first that can be accepted is.
  */
 struct http_request {
 	struct aqb_slice method;
@@ -35,7 +36,9 @@ struct http_request {
 	int minor;              /* HTTP/1.minor */
 	struct aqb_slice host, origin;
 	struct aqb_slice key, ws_version, protocol, authorization;
-	bool to_upgrade; /* Connection says: upgrade */
+	const char *deflate; /* permessage-deflate, as accepted: what to answer
+			      * in Sec-WebSocket-Extensions; or NULL */
+	bool to_upgrade;     /* Connection says: upgrade */
 	bool to_close;
 	bool to_keep_alive;
 	bool to_websocket;  /* Upgrade says: websocket */

@@ -501,6 +501,58 @@ START_TEST(h12_our_subprotocol_is_found_and_others_do_not_matter)
 }
 END_TEST
 
+#define PMD "permessage-deflate"
+#define ACCEPTED PMD "; server_no_context_takeover; client_no_context_takeover"
+
+static const struct extension {
+	const char *headers;
+	const char *deflate;
+} extensions[] = {
+	{ "", NULL },
+	{ "Sec-WebSocket-Extensions:\r\n", NULL },
+	{ "Sec-WebSocket-Extensions: x-webkit-deflate-frame\r\n", NULL },
+	{ "Sec-WebSocket-Extensions: " PMD "; client_max_window_bits\r\n",
+	    ACCEPTED },
+	{ "sec-websocket-extensions:" PMD "\t\r\n", ACCEPTED },
+	{ "Sec-WebSocket-Extensions: " PMD "; server_max_window_bits=10\r\n",
+	    NULL },
+	{ "Sec-WebSocket-Extensions: " PMD "; server_max_window_bits=10\r\n"
+	  "Sec-WebSocket-Extensions: foo, " PMD "\r\n",
+	    ACCEPTED },
+	{ "Sec-WebSocket-Extensions: foo\r\n"
+	  "Sec-WebSocket-Extensions: " PMD "\r\n"
+	  "Sec-WebSocket-Extensions: bar\r\n",
+	    ACCEPTED },
+	/* The client would rather have the first. */
+	{ "Sec-WebSocket-Extensions: " PMD "; server_max_window_bits=15\r\n"
+	  "Sec-WebSocket-Extensions: " PMD "\r\n",
+	    ACCEPTED "; server_max_window_bits=15" },
+	{ "Sec-WebSocket-Extensions: " PMD "\r\n"
+	  "Sec-WebSocket-Extensions: " PMD "; server_max_window_bits=15\r\n",
+	    ACCEPTED },
+	/* A line that makes no sense is not one with the next. */
+	{ "Sec-WebSocket-Extensions: foo; bar=\"\r\n"
+	  "Sec-WebSocket-Extensions: " PMD "\r\n",
+	    ACCEPTED },
+	{ "Sec-WebSocket-Extensions: " PMD ";\r\n"
+	  "Sec-WebSocket-Extensions: client_max_window_bits\r\n",
+	    NULL },
+	{ "Sec-WebSocket-Extension: " PMD "\r\n", NULL },
+};
+
+START_TEST(offers_of_compression_are_one_list_over_all_lines)
+{
+	const struct extension *e = &extensions[_i];
+
+	buf_printf(&head, "%s%s\r\n", GET HOST SWITCH VERSION KEY, e->headers);
+	ck_assert_int_eq(answer(head.data, head.len), 101);
+	ck_assert_msg((req.deflate == NULL) == (e->deflate == NULL) &&
+		(req.deflate == NULL || strcmp(req.deflate, e->deflate) == 0),
+	    "\"%s\" to:\n%s", req.deflate == NULL ? "nothing" : req.deflate,
+	    e->headers);
+}
+END_TEST
+
 static const struct plain {
 	const char *text;
 	bool keeps_alive;
@@ -688,6 +740,9 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t,
 	    h12_our_subprotocol_is_found_and_others_do_not_matter, 0,
 	    N(offers));
+	tcase_add_loop_test(t,
+	    offers_of_compression_are_one_list_over_all_lines, 0,
+	    N(extensions));
 	tcase_add_test(t, h15_what_follows_the_head_is_left_alone);
 	tcase_add_loop_test(t,
 	    a_request_that_is_no_upgrade_is_read_all_the_same, 0, N(plains));
