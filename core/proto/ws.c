@@ -8,11 +8,14 @@
 
 #define CONTROL_MAX 125
 #define MASK_LEN 4
+#define RSV 0x70
+#define RSV_COMPRESSED 0x40
 
 /* The head of a frame, taken apart. */
 struct head {
 	uint8_t opcode;
 	bool fin;
+	bool compressed;
 	size_t size; /* of the head, mask included */
 	uint64_t len;
 };
@@ -40,6 +43,14 @@ is_control(uint8_t opcode)
 	return opcode & 8;
 }
 
+/* May a frame with this opcode say that its message is compressed?  Only the
+ * first one of a message may (RFC 7692, 6.1). */
+static bool
+may_be_compressed(const struct ws_reader *r, uint8_t opcode)
+{
+	return r->deflate && (opcode == WS_TEXT || opcode == WS_BINARY);
+}
+
 /* The rules that the first two bytes show (RFC 6455, 5.2 and 5.5); NULL when
  * they are kept. */
 static const char *
@@ -48,7 +59,8 @@ first_bytes_wrong(const struct ws_reader *r, const uint8_t *data)
 	uint8_t opcode = data[0] & 0x0f;
 	bool fin = data[0] & 0x80;
 
-	if (data[0] & 0x70) {
+	if (data[0] & RSV &
+	    ~(may_be_compressed(r, opcode) ? RSV_COMPRESSED : 0)) {
 		return "a reserved bit is set";
 	}
 	if (opcode > WS_PONG || (opcode > WS_BINARY && opcode < WS_CLOSE)) {
@@ -203,11 +215,13 @@ take_data(struct ws_reader *r, const struct head *h, struct ws_item *item)
 		r->size = 0;
 		r->fragments = 0;
 		r->utf8 = (struct utf8){ 0 };
+		r->compressed = h->compressed;
 	}
 	item->opcode = r->opcode;
+	item->compressed = r->compressed;
 	r->size += (uint32_t)h->len;
 	r->fragments++;
-	if (r->opcode == WS_TEXT &&
+	if (r->opcode == WS_TEXT && !r->compressed &&
 	    (!utf8_feed(&r->utf8, (const char *)item->data, item->len) ||
 		(h->fin && !utf8_done(&r->utf8)))) {
 		fail(item, 1007, "text is not UTF-8");
@@ -237,6 +251,7 @@ ws_read(struct ws_reader *r, uint8_t *data, size_t len, struct ws_item *itemp)
 	}
 	h.opcode = data[0] & 0x0f;
 	h.fin = data[0] & 0x80;
+	h.compressed = data[0] & RSV_COMPRESSED;
 	h.size = head_size(data);
 	if (len < h.size) {
 		return more(itemp, h.size);
@@ -275,6 +290,16 @@ ws_head(uint8_t out[WS_HEAD_MAX], enum ws_opcode opcode, uint64_t len)
 		out[2 + i] = (uint8_t)(len >> 8 * (extra - 1 - i));
 	}
 	return 2 + extra;
+}
+
+size_t
+ws_head_compressed(uint8_t out[WS_HEAD_MAX], enum ws_opcode opcode,
+    uint64_t len)
+{
+	size_t size = ws_head(out, opcode, len);
+
+	out[0] |= RSV_COMPRESSED;
+	return size;
 }
 
 size_t

@@ -25,13 +25,15 @@ enum ws_opcode {
 #define WS_FRAGMENTS_MAX 64
 
 /* What is known of one peer from frame to frame.  Zeroed, with max_message
- * set, is the start. */
+ * and deflate set, is the start. */
 struct ws_reader {
-	uint32_t max_message;
-	uint32_t size;      /* of the message so far */
-	uint16_t fragments; /* of the message so far */
-	uint8_t opcode;     /* of the message being assembled; 0: none */
+	uint32_t max_message; /* of a compressed one: as it comes */
+	uint32_t size;        /* of the message so far */
+	uint16_t fragments;   /* of the message so far */
+	uint8_t opcode;       /* of the message being assembled; 0: none */
 	struct utf8 utf8;
+	bool deflate;    /* permessage-deflate was agreed on */
+	bool compressed; /* the message being assembled is */
 };
 
 enum ws_event {
@@ -46,6 +48,10 @@ struct ws_item {
 	uint8_t opcode;
 	bool first; /* both first and last: a whole message */
 	bool last;
+	/* Of every piece of a message whose pieces, put together, want
+	 * inflater_run().  Only then can it be seen whether a text is UTF-8;
+	 * of all other texts this was seen to here. */
+	bool compressed;
 	uint8_t *data; /* the payload, unmasked where it was */
 	size_t len;
 	/* WS_MORE: the length of the head, or of the frame once that is known.
@@ -68,6 +74,10 @@ size_t ws_read(struct ws_reader *r, uint8_t *data, size_t len,
 
 /* Write the head of an unmasked, final frame; returns its length. */
 size_t ws_head(uint8_t out[WS_HEAD_MAX], enum ws_opcode opcode, uint64_t len);
+
+/* The same, of a message that deflater_run() has made (RFC 7692, 6). */
+size_t ws_head_compressed(uint8_t out[WS_HEAD_MAX], enum ws_opcode opcode,
+    uint64_t len);
 
 /* The length, head and payload, of the first of our own frames at data. */
 size_t ws_frame_len(const uint8_t *data, size_t len);

@@ -9,6 +9,7 @@
 
 #define N(table) (sizeof(table) / sizeof(table)[0])
 #define FIN 0x80
+#define RSV1 0x40
 #define MASKED 0x80
 #define LIMIT 65536u
 
@@ -79,7 +80,7 @@ put_close(unsigned code, const char *reason)
 }
 
 /* Note an item as "text<>[abc] ": "<" is on the first piece, ">" on the
- * last. */
+ * last, "~" on all of a compressed message. */
 static void
 note(void)
 {
@@ -94,6 +95,7 @@ note(void)
 		return;
 	}
 	buf_puts(&seen, names[item.opcode]);
+	buf_puts(&seen, item.compressed ? "~" : "");
 	buf_puts(&seen, item.first ? "<" : "");
 	buf_puts(&seen, item.last ? ">" : "");
 	if (item.opcode == WS_CLOSE) {
@@ -671,6 +673,124 @@ START_TEST(our_own_frames_have_the_shortest_head)
 }
 END_TEST
 
+START_TEST(a_compressed_message_is_told_from_a_plain_one)
+{
+	reader.deflate = true;
+	put_text(FIN | RSV1 | WS_TEXT, "abc");
+	put_text(FIN | WS_TEXT, "def");
+	put_text(FIN | RSV1 | WS_BINARY, "");
+	put_text(FIN | WS_BINARY, "ghi");
+	ck_assert_str_eq(understood(),
+	    "text~<>[abc] text<>[def] binary~<>[] binary<>[ghi] ");
+}
+END_TEST
+
+START_TEST(only_the_first_frame_says_that_a_message_is_compressed)
+{
+	reader.deflate = true;
+	put_text(RSV1 | WS_TEXT, "a");
+	put_text(FIN | WS_PING, "p");
+	put_text(WS_CONTINUATION, "b");
+	put_text(FIN | WS_CONTINUATION, "c");
+	put_text(WS_TEXT, "d");
+	put_text(FIN | WS_CONTINUATION, "e");
+	ck_assert_str_eq(understood(),
+	    "text~<[a] ping[p] text~[b] text~>[c] text<[d] text>[e] ");
+
+	put_text(RSV1 | WS_TEXT, "a");
+	put_text(FIN | RSV1 | WS_CONTINUATION, "b");
+	ck_assert_str_eq(understood(),
+	    "text~<[a] fail 1002 a reserved bit is set");
+}
+END_TEST
+
+START_TEST(a_reserved_bit_stays_wrong_where_nothing_can_be_compressed)
+{
+	static const uint8_t firsts[] = { FIN | RSV1 | WS_PING,
+		FIN | RSV1 | WS_PONG, FIN | RSV1 | WS_CLOSE,
+		FIN | RSV1 | WS_CONTINUATION, FIN | RSV1 | 3, FIN | RSV1 | 11,
+		FIN | 0x20 | WS_TEXT, FIN | 0x10 | WS_TEXT,
+		FIN | RSV1 | 0x20 | WS_TEXT, FIN | RSV1 | 0x10 | WS_BINARY,
+		FIN | 0x70 | WS_TEXT };
+
+	for (size_t i = 0; i < N(firsts); i++) {
+		reader =
+		    (struct ws_reader){ .max_message = LIMIT, .deflate = true };
+		put_text(firsts[i], "");
+		ck_assert_str_eq(understood(),
+		    "fail 1002 a reserved bit is set");
+	}
+}
+END_TEST
+
+START_TEST(compressed_text_is_not_looked_at_and_plain_text_still_is)
+{
+	reader.deflate = true;
+	put_text(FIN | RSV1 | WS_TEXT, "\xf2\x48\xcd\xc9\xc9\x07");
+	put_text(RSV1 | WS_TEXT, "\xff");
+	put_text(FIN | WS_CONTINUATION, "\xe2\x82");
+	put_text(WS_TEXT, "\xe2");
+	put_text(FIN | WS_CONTINUATION, "\x82\xac");
+	put_text(FIN | WS_TEXT, "\xff");
+	ck_assert_str_eq(understood(),
+	    "text~<>[\xf2\x48\xcd\xc9\xc9\x07] text~<[\xff] "
+	    "text~>[\xe2\x82] text<[\xe2] text>[\x82\xac] "
+	    "fail 1007 text is not UTF-8");
+}
+END_TEST
+
+START_TEST(a_compressed_message_is_limited_as_it_comes)
+{
+	reader = (struct ws_reader){ .max_message = 4, .deflate = true };
+	put_text(FIN | RSV1 | WS_TEXT, "abcd");
+	put_text(RSV1 | WS_TEXT, "abc");
+	put_text(FIN | WS_CONTINUATION, "de");
+	ck_assert_str_eq(understood(),
+	    "text~<>[abcd] text~<[abc] fail 1009 message is too big");
+	ck_assert_uint_eq(item.need, 2);
+}
+END_TEST
+
+START_TEST(compressed_frames_are_the_same_in_whatever_pieces)
+{
+	static const char *const want =
+	    "text~<>[\xf2\x48\xcd\xc9\xc9\x07z] "
+	    "text~<[\xf2\x48\xcd] text~>[\xc9\xc9\x07z] ";
+
+	put_text(FIN | RSV1 | WS_TEXT, "\xf2\x48\xcd\xc9\xc9\x07z");
+	put_text(RSV1 | WS_TEXT, "\xf2\x48\xcd");
+	put_text(FIN | WS_CONTINUATION, "\xc9\xc9\x07z");
+	for (size_t step = 1; step <= wire.len; step++) {
+		reader =
+		    (struct ws_reader){ .max_message = LIMIT, .deflate = true };
+		ck_assert_str_eq(read_in_steps(step), want);
+	}
+}
+END_TEST
+
+START_TEST(our_own_compressed_frames_say_so)
+{
+	static const size_t sizes[] = { 0, 125, 126, 65535, 65536 };
+
+	for (size_t i = 0; i < N(sizes); i++) {
+		uint8_t plain[WS_HEAD_MAX], out[WS_HEAD_MAX];
+		size_t n = ws_head(plain, WS_BINARY, sizes[i]);
+
+		ck_assert_uint_eq(ws_head_compressed(out, WS_BINARY, sizes[i]),
+		    n);
+		ck_assert_uint_eq(out[0], FIN | RSV1 | WS_BINARY);
+		ck_assert_mem_eq(out + 1, plain + 1, n - 1);
+		ck_assert_uint_eq(ws_frame_len(out, n), n + sizes[i]);
+	}
+}
+END_TEST
+
+START_TEST(a_reader_is_small_for_every_connection_has_one)
+{
+	ck_assert_uint_le(sizeof(struct ws_reader), 16);
+}
+END_TEST
+
 START_TEST(every_opcode_is_written_as_a_final_frame)
 {
 	static const enum ws_opcode opcodes[] = { WS_TEXT, WS_BINARY, WS_CLOSE,
@@ -717,6 +837,22 @@ add_frames(TCase *t)
 }
 
 static void
+add_compressed(TCase *t)
+{
+	tcase_add_test(t, a_compressed_message_is_told_from_a_plain_one);
+	tcase_add_test(t,
+	    only_the_first_frame_says_that_a_message_is_compressed);
+	tcase_add_test(t,
+	    a_reserved_bit_stays_wrong_where_nothing_can_be_compressed);
+	tcase_add_test(t,
+	    compressed_text_is_not_looked_at_and_plain_text_still_is);
+	tcase_add_test(t, a_compressed_message_is_limited_as_it_comes);
+	tcase_add_test(t, compressed_frames_are_the_same_in_whatever_pieces);
+	tcase_add_test(t, our_own_compressed_frames_say_so);
+	tcase_add_test(t, a_reader_is_small_for_every_connection_has_one);
+}
+
+static void
 add_messages(TCase *t)
 {
 	tcase_add_test(t, w7_fragments_count_together_against_the_limit);
@@ -755,6 +891,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	add_frames(t);
 	add_messages(t);
+	add_compressed(t);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
