@@ -5,7 +5,7 @@ set -eu
 seconds=$1
 out=build/fuzz
 mkdir -p "$out"
-libs=$(pkg-config --libs libevent_core json-c libcrypto)
+libs=$(pkg-config --libs libevent_core json-c libcrypto zlib)
 sources=$(find core -name '*.c' ! -name arqonbusd.c)
 for target in tests/fuzz/fuzz_*.c; do
     name=$(basename "$target" .c | sed s/fuzz_//)
