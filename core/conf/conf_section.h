@@ -20,6 +20,9 @@ struct conf_server {
 	uint32_t max_connections;
 	uint64_t max_message_size; /* bytes */
 	bool binary;
+	bool deflate;
+	uint32_t deflate_level;     /* of zlib */
+	uint64_t deflate_min_size;  /* bytes */
 	uint64_t ping_interval;     /* ms, 0 = off */
 	uint64_t ping_timeout;      /* ms */
 	uint64_t handshake_timeout; /* ms, from accept */

@@ -69,6 +69,14 @@ const struct conf_row conf_table[] = {
 	{ BOOL(server, binary, "yes",
 	    "Whether clients may send binary messages. With no, one closes "
 	    "its connection with 1003.") },
+	{ BOOL(server, deflate, "no",
+	    "Whether messages are compressed for clients that offer "
+	    "permessage-deflate. It saves bytes and costs CPU, once for a "
+	    "message and not for each receiver.") },
+	{ U32(server, deflate_level, 1, 9, "1",
+	    "How hard to compress, from fastest to smallest.") },
+	{ BYTES(server, deflate_min_size, 0, MIB, "256",
+	    "Shorter messages are not compressed.") },
 	{ TIME(server, ping_interval, 0, DAY, "25s",
 	    "How long a client may be silent before it is pinged. 0 never "
 	    "pings.") },

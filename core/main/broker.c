@@ -125,6 +125,9 @@ net_settings(struct broker *b)
 
 	return (struct net_conf){
 		.binary = c->server.binary,
+		.deflate = c->server.deflate,
+		.deflate_level = c->server.deflate_level,
+		.deflate_min = c->server.deflate_min_size,
 		.max_message = (uint32_t)c->server.max_message_size,
 		.outbox_limit = c->server.outbox_limit,
 		.ping_interval = c->server.ping_interval,

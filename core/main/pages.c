@@ -203,6 +203,18 @@ put_net(const struct pages *pages, struct buf *b)
 		    &n.timeouts },
 		{ "arqonbus_http_requests_total",
 		    "Requests for pages on the data port.", &n.http_requests },
+		{ "arqonbus_deflate_input_bytes_total",
+		    "Bytes of messages that were compressed, before.",
+		    &n.deflate_in },
+		{ "arqonbus_deflate_output_bytes_total",
+		    "Bytes of messages that were compressed, after.",
+		    &n.deflate_out },
+		{ "arqonbus_inflate_input_bytes_total",
+		    "Bytes of messages that came compressed, before.",
+		    &n.inflate_in },
+		{ "arqonbus_inflate_output_bytes_total",
+		    "Bytes of messages that came compressed, after.",
+		    &n.inflate_out },
 	};
 
 	crew_counters(pages->crew, &n);

@@ -24,12 +24,11 @@ note_received(struct worker *w, uint64_t us)
 /* A frame that is too large for a run: the message's own, or a copy of what
  * was made of it. */
 static struct chunk *
-place_apart(struct worker *w, struct aqb_msg *msg, unsigned form,
-    struct aqb_slice frame)
+place_apart(struct worker *w, struct aqb_msg *msg, struct aqb_slice frame)
 {
 	struct chunk *c;
 
-	if (form_is_plain(msg, form)) {
+	if (frame.data == msg_frame(msg).data) {
 		return chunk_of_msg(&w->pool, msg);
 	}
 	c = chunk_new(&w->pool, frame.len);
@@ -58,7 +57,7 @@ place(struct worker *w, struct run *run, struct aqb_msg *msg, unsigned form)
 		}
 		return piece;
 	}
-	piece.chunk = place_apart(w, msg, form, frame);
+	piece.chunk = place_apart(w, msg, frame);
 	return piece;
 }
 

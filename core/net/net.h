@@ -17,7 +17,10 @@ struct buf;
 /* Durations in milliseconds, sizes in bytes; 0 turns a limit off where that
  * makes sense. */
 struct net_conf {
-	bool binary; /* clients may send binary messages */
+	bool binary;  /* clients may send binary messages */
+	bool deflate; /* permessage-deflate is agreed to */
+	uint32_t deflate_level;
+	uint64_t deflate_min;
 	uint32_t max_message;
 	uint64_t outbox_limit;
 	uint64_t ping_interval;
@@ -53,6 +56,10 @@ struct net_counters {
 	atomic_uint_fast64_t slow_consumers;
 	atomic_uint_fast64_t timeouts;
 	atomic_uint_fast64_t http_requests;
+	atomic_uint_fast64_t deflate_in;  /* bytes before compressing */
+	atomic_uint_fast64_t deflate_out; /* and after */
+	atomic_uint_fast64_t inflate_in;  /* bytes before decompressing */
+	atomic_uint_fast64_t inflate_out; /* and after */
 };
 
 #endif

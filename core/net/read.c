@@ -14,6 +14,7 @@
 #include "net/inbox.h"
 #include "net/upgrade.h"
 #include "net/worker.h"
+#include "proto/deflate.h"
 #include "proto/envelope.h"
 #include "proto/msg.h"
 
@@ -95,6 +96,58 @@ take_message(struct conn *conn, uint8_t opcode, const uint8_t *data, size_t len,
 	up->env = env;
 }
 
+/* What a compressed message is, good until the next; or the connection is
+ * failed. */
+static bool
+inflate(struct conn *conn, const struct ws_item *item, const uint8_t *data,
+    size_t len)
+{
+	struct worker *w = conn->worker;
+	char reason[124];
+
+	switch (inflater_run(w->inflater, data, len, w->conf.max_message,
+	    &w->inflated)) {
+	case INFLATE_OK:
+		break;
+	case INFLATE_TOO_BIG:
+		snprintf(reason, sizeof reason,
+		    "message is too big: %zu bytes inflate to more than the "
+		    "limit of %u",
+		    len, w->conf.max_message);
+		conn_fail(conn, 1009, reason);
+		return false;
+	case INFLATE_BROKEN:
+		conn_fail(conn, 1002, "compressed message is broken");
+		return false;
+	case INFLATE_NO_MEMORY:
+		conn_close(conn, 1011, "out of memory");
+		return false;
+	}
+	if (item->opcode == WS_TEXT &&
+	    !utf8_valid(buf_text(&w->inflated), w->inflated.len)) {
+		conn_fail(conn, 1007, "text is not UTF-8");
+		return false;
+	}
+	count_add(&w->count.inflate_in, len);
+	count_add(&w->count.inflate_out, w->inflated.len);
+	return true;
+}
+
+/* All the bytes of a message. */
+static void
+take_whole(struct conn *conn, const struct ws_item *item, const uint8_t *data,
+    size_t len, uint64_t received_us)
+{
+	const struct buf *b = &conn->worker->inflated;
+
+	if (!item->compressed) {
+		take_message(conn, item->opcode, data, len, received_us);
+	} else if (inflate(conn, item, data, len)) {
+		take_message(conn, item->opcode, (const uint8_t *)buf_text(b),
+		    b->len, received_us);
+	}
+}
+
 /* A piece of a message, or all of it. */
 static void
 take_data(struct conn *conn, const struct ws_item *item, uint64_t received_us)
@@ -106,8 +159,7 @@ take_data(struct conn *conn, const struct ws_item *item, uint64_t received_us)
 		return;
 	}
 	if (item->first && item->last) {
-		take_message(conn, item->opcode, item->data, item->len,
-		    received_us);
+		take_whole(conn, item, item->data, item->len, received_us);
 		return;
 	}
 	in = open_inbox(conn);
@@ -116,9 +168,10 @@ take_data(struct conn *conn, const struct ws_item *item, uint64_t received_us)
 		return;
 	}
 	if (item->last) {
-		take_message(conn, item->opcode, in->part, in->part_len,
-		    received_us);
-		in->part_len = 0;
+		take_whole(conn, item, in->part, in->part_len, received_us);
+		if (conn->in != NULL) {
+			conn->in->part_len = 0;
+		}
 	}
 }
 

@@ -225,13 +225,21 @@ send_switch(struct conn *conn, const struct http_request *req,
     const char *accept)
 {
 	bool ours = http_has_token(req->protocol, "arqonbus.v1");
+	bool deflate = conn->worker->conf.deflate && req->deflate != NULL;
 	struct buf b = { 0 };
 	bool sent;
 
 	buf_printf(&b,
 	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-	    "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s\r\n",
+	    "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s",
 	    accept, ours ? "Sec-WebSocket-Protocol: arqonbus.v1\r\n" : "");
+	if (deflate) {
+		buf_printf(&b, "Sec-WebSocket-Extensions: %s\r\n",
+		    req->deflate);
+		conn->form |= FORM_DEFLATED;
+		conn->reader.deflate = true;
+	}
+	buf_puts(&b, "\r\n");
 	sent = !b.failed && conn->out.n == 0 &&
 	    send(conn->fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) ==
 		(ssize_t)b.len;

@@ -13,6 +13,7 @@
 #include "loop/sockets.h"
 #include "net/peers.h"
 #include "net/read.h"
+#include "proto/deflate.h"
 
 #define REFUSED_MAX 256 /* refused connections that may linger */
 
@@ -28,6 +29,10 @@ worker_new(struct loop *loop, const struct net_conf *conf)
 	port_init(&w->port);
 	w->newcomers = mailbox_new(sizeof(struct newcomer));
 	w->pool.bytes = &w->port.outbox_bytes;
+	former_init(&w->former, conf, &w->count);
+	if (conf->deflate) {
+		w->inflater = inflater_new();
+	}
 	TAILQ_INIT(&w->conns);
 	TAILQ_INIT(&w->handshakes);
 	return w;
@@ -137,6 +142,8 @@ worker_free(struct worker **workerp)
 		run_fini(&w->shared[form]);
 	}
 	former_fini(&w->former);
+	inflater_free(&w->inflater);
+	buf_fini(&w->inflated);
 	run_fini(&w->solo);
 	pool_fini(&w->pool);
 	for (size_t i = 0; i < w->lane_cap; i++) {

@@ -110,6 +110,9 @@ struct worker {
 	size_t received_n;
 	size_t received_cap;
 
+	struct inflater *inflater; /* or NULL */
+	struct buf inflated;
+
 	uint8_t buffer[WORKER_BUFFER];
 };
 

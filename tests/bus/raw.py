@@ -68,8 +68,9 @@ class Raw:
         return head + (mask or b"") + payload
 
     def frame(self):
-        """The next frame of the server: (opcode, payload)."""
+        """The next frame of the server: (opcode, payload); `compressed` tells of it."""
         self.need(2)
+        self.compressed = bool(self.buffer[0] & 0x40)
         opcode, n = self.buffer[0] & 15, self.buffer[1]
         assert self.buffer[0] & 0x80 and not n & 0x80, "a server's frame is final and not masked"
         at = 2
