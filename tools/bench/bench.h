@@ -28,6 +28,7 @@ int storm_main(int argc, char **argv);
 struct bench_target {
 	int port;
 	int pid;
+	bool deflate;  /* offer permessage-deflate */
 	bool plain;    /* the server is the floor; a flag of some tests only */
 	bool progress; /* also where standard error is no terminal */
 	const char *json;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench_inflate.h"
 #include "bench_proc.h"
 
 #define BUFFER (512 * 1024)
@@ -15,6 +16,7 @@
 #define OUT_MAX (64 * 1024 * 1024)
 
 enum {
+	COMPRESSED = 0x40,
 	TEXT = 1,
 	CLOSE = 8,
 	PING = 9,
@@ -178,7 +180,12 @@ bench_read(struct bench_conn *c, bench_text_f *each, void *arg)
 		uint8_t *f = buffer + used;
 
 		used += n;
-		if ((f[0] & 15) == TEXT) {
+		if ((f[0] & 15) == TEXT && (f[0] & COMPRESSED) != 0) {
+			struct aqb_slice text =
+			    bench_inflate(f + head, n - head);
+
+			each(arg, text.data, text.len);
+		} else if ((f[0] & 15) == TEXT) {
 			each(arg, (const char *)f + head, n - head);
 		} else if (!on_control(c, f, n)) {
 			return false;

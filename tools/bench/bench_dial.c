@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/rand.h"
+#include "bench.h"
 #include "bench_proc.h"
 
 /* RFC 6455 gives the answer to this key in its own example. */
@@ -69,8 +70,11 @@ bench_dial(struct bench_conn *c, uint16_t port, const char *path, bool tiny)
 	buf_printf(&c->out,
 	    "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
 	    "Connection: Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n"
-	    "Sec-WebSocket-Version: 13\r\n\r\n",
-	    path);
+	    "Sec-WebSocket-Version: 13\r\n%s\r\n",
+	    path,
+	    bench_target.deflate ? "Sec-WebSocket-Extensions: "
+				   "permessage-deflate\r\n"
+				 : "");
 	return bind_source(c->fd) &&
 	    (connect(c->fd, (struct sockaddr *)&sin, sizeof sin) == 0 ||
 		errno == EINPROGRESS);

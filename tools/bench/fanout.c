@@ -55,6 +55,8 @@ static const struct bench_opt options[] = {
 	    "bytes of the payload, 16 at least" },
 	{ "seconds", BENCH_SECONDS, &conf.seconds, 0, 86400, "how long" },
 	{ "warm", BENCH_SECONDS, &conf.warm, 0, 86400, "not counted before" },
+	{ "deflate", BENCH_FLAG, &bench_target.deflate, 0, 0,
+	    "offer permessage-deflate, and inflate what comes" },
 	{ "plain", BENCH_FLAG, &bench_target.plain, 0, 0,
 	    "join no channel: the server is the floor" },
 	{ 0 },
