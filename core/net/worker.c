@@ -322,7 +322,8 @@ worker_turn_end(void *arg)
 		run_ready(w);
 	}
 	port_end_worker_turn(&w->port);
-	return w->pong_count > 0 || (w->ready.n > 0 && port_has_room(&w->port));
+	return w->dirty.n > 0 || w->pong_count > 0 ||
+	    (w->ready.n > 0 && port_has_room(&w->port));
 }
 
 bool

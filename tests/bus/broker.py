@@ -151,6 +151,7 @@ class Client:
     async def connect(cls, broker, query="", **kw):
         kw.setdefault("ping_interval", None)
         kw.setdefault("max_size", None)
+        kw.setdefault("max_queue", None)  # a full queue would hold up close()
         self = cls(await websockets.connect(broker.url(query), **kw))
         self.welcome = await self.expect(type="system")
         assert self.welcome["payload"]["event"] == "welcome"
