@@ -24,6 +24,7 @@ static const struct {
 	{ "slow", slow_main, "what those who do not read do to the others" },
 	{ "history", history_main, "what was said in a channel, read again" },
 	{ "smoke", smoke_main, "rooms at an even pace, commands, pages" },
+	{ "start", start_main, "how long until the first connection" },
 };
 #define TESTS (sizeof tests / sizeof tests[0])
 

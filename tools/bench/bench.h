@@ -22,6 +22,7 @@ int idle_main(int argc, char **argv);
 int pairs_main(int argc, char **argv);
 int slow_main(int argc, char **argv);
 int smoke_main(int argc, char **argv);
+int start_main(int argc, char **argv);
 int storm_main(int argc, char **argv);
 
 /* What every test is told by the same flags. */

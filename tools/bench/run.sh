@@ -8,6 +8,7 @@
 #     run.sh BUILD fanout | pairs     the bus and the floor in turns
 #     run.sh BUILD storm | idle | slow | history [FLAG..]
 #                                     once, and all but history also the floor
+#     run.sh BUILD table              everything, as doc/performance.md has it
 #     run.sh BUILD selftest           do the checks notice a bad server?
 #
 # In fanout and pairs what counts is the ratio of each round, for a shared
@@ -26,78 +27,9 @@ what=${2:-all}
 shift
 [ $# -eq 0 ] || shift
 rounds=${ROUNDS:-5}
-seconds=${SECONDS_EACH:-2}
 source=$(cd "$(dirname "$0")/../.." && pwd)
-bench=$build/arqonbus-bench
-work=$(mktemp -d)
-server=
-
-stop_server() {
-    [ -n "$server" ] || return 0
-    kill "$server" 2>/dev/null || true
-    wait "$server" 2>/dev/null || true
-    server=
-}
-
-finish() {
-    stop_server
-    rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-# The number behind the port= of the first line in file $1 that says $2.
-port_of() {
-    tries=0
-    while [ $tries -lt 1000 ]; do
-        port=$(sed -n "s/.*$2.*port=\\([0-9]*\\).*/\\1/p" "$1" | head -n 1)
-        if [ -n "$port" ]; then
-            echo "$port"
-            return
-        fi
-        kill -0 "$server" 2>/dev/null || break
-        tries=$((tries + 1))
-        sleep 0.01
-    done
-    cat "$1" >&2
-    return 1
-}
-
-# The number under this name in a result.
-field() {
-    sed -n "s/.*\"$2\":\\([0-9.]*\\).*/\\1/p" "$1"
-}
-
-start_bus() {
-    : >"$work/log"
-    "$build/arqonbusd" --config /dev/null --port 0 --telemetry-port 0 \
-        --storage memory --io-threads "${IO_THREADS:-0}" --set server.max_channels=1000000 \
-        --set server.max_connections=20000 \
-        --plugins-dir "$source/etc/plugins.d" \
-        --plugin-path "$build/plugins/.libs" 2>"$work/log" &
-    server=$!
-    port=$(port_of "$work/log" 'msg="*listening')
-}
-
-start_floor() {
-    : >"$work/log"
-    "$build/tools/bench/floor" "$@" 2>"$work/log" &
-    server=$!
-    port=$(port_of "$work/log" 'floor listening')
-}
-
-# Run a test of $1 against the server, result in $2; its table only matters
-# when it fails.
-measure() {
-    result=$2
-    test=$1
-    shift 2
-    if ! "$bench" "$test" --port "$port" --pid "$server" \
-        --seconds "$seconds" --json "$result" "$@" >"$work/table"; then
-        cat "$work/table" "$work/log" >&2
-        return 1
-    fi
-}
+# shellcheck source=tools/bench/servers.sh
+. "$source/tools/bench/servers.sh"
 
 # One round of test $1 with the bus, then the floor with the bus's wire length;
 # the rest are flags of the test.
@@ -110,16 +42,6 @@ round() {
     start_floor --wire-length "$(field "$work/bus" wire)"
     measure "$test" "$work/floor" --plain "$@"
     stop_server
-}
-
-# The middle and the ends of the numbers in a file.
-spread() {
-    sort -n "$1" | awk '
-        { r[NR] = $1 }
-        END {
-            m = (r[int((NR + 1) / 2)] + r[int(NR / 2) + 1]) / 2
-            printf "median %.2f, from %.2f to %.2f", m, r[1], r[NR]
-        }'
 }
 
 # Compare in test $1; flag $2 takes each of $3 in turn; $4 is what is counted a
@@ -209,6 +131,7 @@ case $what in
 fanout) fanout ;;
 pairs) pairs ;;
 selftest) selftest ;;
+table) . "$source/tools/bench/table.sh" ;;
 storm | idle | slow | history) once "$what" "$@" ;;
 smoke) smoke "$@" ;;
 all)
