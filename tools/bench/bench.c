@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "peer.h"
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -28,7 +30,7 @@ static const struct {
 };
 #define TESTS (sizeof tests / sizeof tests[0])
 
-struct bench_target bench_target;
+struct bench_target bench_target = { .speaks = "arqonbus" };
 
 static const struct bench_opt target_options[] = {
 	{ "port", BENCH_NUMBER, &bench_target.port, 1, 65535,
@@ -49,6 +51,8 @@ bench_begin(const struct bench_opt *opts, int argc, char **argv)
 	if (bench_target.port == 0 || bench_target.pid == 0) {
 		bench_die("--port and --pid say what to measure");
 	}
+	bench_target.dialect =
+	    peer_find(bench_target.plain ? "plain" : bench_target.speaks);
 }
 
 void

@@ -16,6 +16,8 @@
 #include "bench_proc.h"
 #include "bench_stamp.h"
 
+struct peer_dialect;
+
 int fanout_main(int argc, char **argv);
 int history_main(int argc, char **argv);
 int idle_main(int argc, char **argv);
@@ -29,10 +31,13 @@ int storm_main(int argc, char **argv);
 struct bench_target {
 	int port;
 	int pid;
-	bool deflate;  /* offer permessage-deflate */
-	bool plain;    /* the server is the floor; a flag of some tests only */
-	bool progress; /* also where standard error is no terminal */
+	bool deflate;       /* offer permessage-deflate */
+	const char *speaks; /* the name of its dialect; a flag of some tests */
+	bool plain;         /* it is the floor; a flag of some tests */
+	bool progress;      /* also where standard error is no terminal */
 	const char *json;
+
+	const struct peer_dialect *dialect; /* bench_begin() finds it */
 };
 extern struct bench_target bench_target;
 

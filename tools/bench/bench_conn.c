@@ -18,6 +18,7 @@
 enum {
 	COMPRESSED = 0x40,
 	TEXT = 1,
+	BINARY = 2,
 	CLOSE = 8,
 	PING = 9,
 	PONG = 10,
@@ -79,7 +80,13 @@ put_frame(struct bench_conn *c, uint8_t opcode, const void *data, size_t len)
 void
 bench_put(struct bench_conn *c, const char *text, size_t len)
 {
-	put_frame(c, TEXT, text, len);
+	put_frame(c, c->binary ? BINARY : TEXT, text, len);
+}
+
+void
+bench_ping(struct bench_conn *c)
+{
+	put_frame(c, PING, "", 0);
 }
 
 bool
@@ -106,32 +113,48 @@ bench_flush(struct bench_conn *c)
 	return true;
 }
 
+/* The lengths of the head of a server's frame and of its content; false when
+ * the head has not all come. */
+static bool
+frame_head(const uint8_t *f, size_t len, size_t *headp, uint64_t *contentp)
+{
+	uint64_t n;
+
+	if (len < 2) {
+		return false;
+	}
+	n = f[1];
+	*headp = n < 126 ? 2 : n == 126 ? 4 : 10;
+	if (n > 127) {
+		bench_die("the server sends no proper frames");
+	}
+	if (len < *headp) {
+		return false;
+	}
+	if (*headp > 2) {
+		n = 0;
+		for (size_t i = 2; i < *headp; i++) {
+			n = n << 8 | f[i];
+		}
+	}
+	*contentp = n;
+	return true;
+}
+
 /* The length of a server's frame, head included, and of its head; 0 when it
  * has not all come. */
 static size_t
 frame_len(const uint8_t *f, size_t len, size_t *headp)
 {
-	size_t n;
+	uint64_t n;
 
-	if (len < 2) {
+	if (!frame_head(f, len, headp, &n)) {
 		return 0;
 	}
-	n = f[1];
-	*headp = 2;
-	if (n == 126) {
-		*headp = 4;
-		n = len < 4 ? 0 : (size_t)f[2] << 8 | f[3];
-	} else if (n > 126) {
-		*headp = 10;
-		n = 0;
-		for (size_t i = 2; i < 10 && len >= 10; i++) {
-			n = n << 8 | f[i];
-		}
-		if (f[1] > 127 || n > FRAME_MAX) {
-			bench_die("the server sends no proper frames");
-		}
+	if (n > FRAME_MAX) {
+		bench_die("the server sends no proper frames");
 	}
-	return len < *headp + n ? 0 : *headp + n;
+	return len < *headp + n ? 0 : *headp + (size_t)n;
 }
 
 /* False when it is a close. */
@@ -142,6 +165,9 @@ on_control(struct bench_conn *c, const uint8_t *f, size_t len)
 		put_frame(c, PONG, f + 2, len - 2);
 		return bench_flush(c);
 	}
+	if ((f[0] & 15) == PONG && c->awaits > 0) {
+		c->awaits--;
+	}
 	if ((f[0] & 15) != CLOSE) {
 		return true;
 	}
@@ -149,35 +175,28 @@ on_control(struct bench_conn *c, const uint8_t *f, size_t len)
 	return false;
 }
 
+/* Keep what is not whole, for the next read. */
 static void
 hold(struct bench_conn *c, const uint8_t *data, size_t len)
 {
+	if (len > FRAME_MAX) {
+		bench_die("the server sends a message over %d bytes",
+		    FRAME_MAX);
+	}
 	buf_reset(&c->held);
 	if (len > 0) {
 		buf_add(&c->held, data, len);
 	}
 }
 
-bool
-bench_read(struct bench_conn *c, bench_text_f *each, void *arg)
+static bool
+read_texts(struct bench_conn *c, uint8_t *data, size_t len, bench_text_f *each,
+    void *arg)
 {
-	static _Thread_local uint8_t buffer[FRAME_MAX + BUFFER];
-	size_t len = c->held.len, used = 0, head, n;
-	ssize_t got;
+	size_t used = 0, head, n;
 
-	if (len > 0) {
-		memcpy(buffer, c->held.data, len);
-	}
-	got = recv(c->fd, buffer + len, BUFFER, 0);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-		return true;
-	}
-	if (got <= 0) {
-		return false;
-	}
-	len += (size_t)got;
-	while ((n = frame_len(buffer + used, len - used, &head)) > 0) {
-		uint8_t *f = buffer + used;
+	while ((n = frame_len(data + used, len - used, &head)) > 0) {
+		uint8_t *f = data + used;
 
 		used += n;
 		if ((f[0] & 15) == TEXT && (f[0] & COMPRESSED) != 0) {
@@ -191,8 +210,77 @@ bench_read(struct bench_conn *c, bench_text_f *each, void *arg)
 			return false;
 		}
 	}
-	hold(c, buffer + used, len - used);
+	hold(c, data + used, len - used);
 	return true;
+}
+
+/*
+ * A message may begin in one frame and end in another; then its beginning is
+ * moved up, over the head between them:
+ *
+ *     | head | message, message, begin | head | ning, message ..
+ *                         from ^        ^ used
+ */
+static bool
+read_stream(struct bench_conn *c, uint8_t *data, size_t len, bench_text_f *each,
+    void *arg)
+{
+	size_t from = 0, used = c->joined, head;
+
+	for (;;) {
+		uint8_t *f = data + used;
+		uint64_t n = c->rest < len - used ? c->rest : len - used;
+
+		if (n > 0) {
+			used += (size_t)n;
+			c->rest -= n;
+			from += c->stream(c, (const char *)data + from,
+			    used - from, each, arg);
+			continue;
+		}
+		if (!frame_head(f, len - used, &head, &n)) {
+			break;
+		}
+		if ((f[0] & 15) >= CLOSE) {
+			if (len - used < head + n) {
+				break;
+			}
+			head += (size_t)n;
+			n = 0;
+			if (!on_control(c, f, head)) {
+				return false;
+			}
+		}
+		memmove(data + from + head, data + from, used - from);
+		from += head;
+		used += head;
+		c->rest = n;
+	}
+	c->joined = used - from;
+	hold(c, data + from, len - from);
+	return true;
+}
+
+bool
+bench_read(struct bench_conn *c, bench_text_f *each, void *arg)
+{
+	static _Thread_local uint8_t buffer[FRAME_MAX + BUFFER];
+	size_t len = c->held.len;
+	ssize_t got;
+
+	if (len > 0) {
+		memcpy(buffer, c->held.data, len);
+	}
+	got = recv(c->fd, buffer + len, BUFFER, 0);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+		return true;
+	}
+	if (got <= 0) {
+		return false;
+	}
+	len += (size_t)got;
+	return c->stream != NULL ? read_stream(c, buffer, len, each, arg)
+				 : read_texts(c, buffer, len, each, arg);
 }
 
 struct awaited {

@@ -4,8 +4,8 @@
  * A client waits until it is due, then goes from stage to stage as its socket
  * becomes ready:
  *
- *   LATER -> SHAKING -> GREETING -> JOINING -> STANDING
- *                 \---------\----------\-----> OVER: refused, or failed
+ *   LATER -> SHAKING -> GREETING -> STANDING
+ *                 \---------\-------> OVER: refused, or failed
  */
 
 #include "bench_crowd.h"
@@ -19,16 +19,15 @@
 #include "base/mem.h"
 #include "bench.h"
 #include "bench_dial.h"
+#include "peer.h"
 
 #define AT_A_TIME 256 /* where the pace is theirs */
 #define SPARE 32      /* descriptors for all but connections */
-#define JOIN_ID "\"request_id\":\"j\""
 
 enum stage {
 	LATER,
 	SHAKING,
 	GREETING,
-	JOINING,
 	STANDING,
 	OVER,
 };
@@ -108,20 +107,32 @@ establish(struct bench_client *client)
 }
 
 static void
+address_of(const struct bench_client *client, struct bench_address *address)
+{
+	*address = (struct bench_address){ .path = "/" };
+	if (crowd->address != NULL) {
+		crowd->address(client->order.stream, address);
+	}
+}
+
+static void
 dial(struct bench_client *client, uint64_t due)
 {
-	struct bench_address address = { .path = "/" };
+	const struct peer_dialect *dialect = bench_target.dialect;
+	struct bench_address address;
+	char path[200];
 
 	begun++;
 	*entry_of(client) = (struct entry){ SHAKING, due };
-	if (bench_target.plain && crowd->address != NULL) {
-		crowd->address(client->order.stream, &address);
-	}
-	if (!bench_dial(&client->conn, (uint16_t)bench_target.port,
-		address.path, crowd->tiny)) {
+	address_of(client, &address);
+	dialect->path(&address, crowd->join, path, sizeof path);
+	if (!bench_dial(&client->conn, (uint16_t)bench_target.port, path,
+		dialect->protocol, crowd->tiny)) {
 		fail_by(client, errno);
 		return;
 	}
+	client->conn.binary = dialect->binary;
+	client->conn.stream = dialect->stream;
 	bench_loop_add(loop, client, EPOLLOUT);
 }
 
@@ -148,40 +159,35 @@ dial_some(void)
 	}
 }
 
-static void
-join(struct bench_client *client)
-{
-	struct bench_address address;
-	char text[300];
-	int n;
-
-	crowd->address(client->order.stream, &address);
-	n = snprintf(text, sizeof text,
-	    "{\"type\":\"command\",\"id\":\"j\",\"command\":\"join_channel\","
-	    "\"room\":\"%s\",\"channel\":\"%s\"}",
-	    address.room, address.channel);
-	bench_put(&client->conn, text, (size_t)n);
-	entry_of(client)->stage = JOINING;
-}
-
 /* A text came before its client stands, or for one that stands. */
 static void
 on_text(void *arg, const char *text, size_t len)
 {
 	struct bench_client *client = arg;
-	struct entry *e = entry_of(client);
+	struct bench_address address;
 
-	if (e->stage == GREETING && crowd->join) {
-		join(client);
-	} else if (e->stage == GREETING) {
-		establish(client);
-	} else if (e->stage == JOINING && bench_target.plain) {
-		establish(client);
-	} else if (e->stage == JOINING &&
-	    memmem(text, len, JOIN_ID, strlen(JOIN_ID)) != NULL) {
-		if (memmem(text, len, "\"success\"", 9) == NULL) {
-			bench_die("refused: %.*s", (int)len, text);
-		}
+	if (client->conn.awaits > 0 && bench_target.dialect->reply != NULL) {
+		address_of(client, &address);
+		bench_target.dialect->reply(&client->conn, &address,
+		    crowd->join, text, len);
+	}
+}
+
+/* The handshake is done. */
+static void
+greet(struct bench_client *client)
+{
+	struct bench_address address;
+
+	address_of(client, &address);
+	bench_target.dialect->hello(&client->conn, &address, crowd->join);
+	if (!bench_flush(&client->conn)) {
+		fail_by(client, errno);
+		return;
+	}
+	bench_loop_change(loop, client, EPOLLIN);
+	entry_of(client)->stage = GREETING;
+	if (client->conn.awaits == 0) {
 		establish(client);
 	}
 }
@@ -198,8 +204,7 @@ shake(struct bench_client *client)
 		}
 		break;
 	case BENCH_OPEN:
-		bench_loop_change(loop, client, EPOLLIN);
-		entry_of(client)->stage = GREETING;
+		greet(client);
 		break;
 	case BENCH_REFUSED:
 		refuse(client, status);
@@ -242,6 +247,9 @@ serve(struct bench_client *client)
 	if (!bench_read(&client->conn, on_text, client) ||
 	    !bench_flush(&client->conn)) {
 		lose(client);
+	} else if (entry_of(client)->stage == GREETING &&
+	    client->conn.awaits == 0) {
+		establish(client);
 	}
 }
 
@@ -314,13 +322,14 @@ bench_crowd_text(struct bench_text *t, bench_address_f *address,
     uint32_t stream, int size)
 {
 	struct bench_address a;
-	char inside[256];
+	struct buf before = { 0 };
+	struct buf behind = { 0 };
 
 	address(stream, &a);
-	snprintf(inside, sizeof inside,
-	    "\"type\":\"event\",\"room\":\"%s\",\"channel\":\"%s\"", a.room,
-	    a.channel);
-	bench_text_init(t, inside, (size_t)size);
+	bench_target.dialect->wrap(&a, (size_t)size, &before, &behind);
+	bench_text_wrap(t, &before, (size_t)size, &behind);
+	buf_fini(&before);
+	buf_fini(&behind);
 }
 
 void

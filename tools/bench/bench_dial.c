@@ -50,7 +50,8 @@ bind_source(int fd)
 }
 
 bool
-bench_dial(struct bench_conn *c, uint16_t port, const char *path, bool tiny)
+bench_dial(struct bench_conn *c, uint16_t port, const char *path,
+    const char *protocol, bool tiny)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	const int on = 1;
@@ -70,11 +71,16 @@ bench_dial(struct bench_conn *c, uint16_t port, const char *path, bool tiny)
 	buf_printf(&c->out,
 	    "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
 	    "Connection: Upgrade\r\nSec-WebSocket-Key: " KEY "\r\n"
-	    "Sec-WebSocket-Version: 13\r\n%s\r\n",
-	    path,
-	    bench_target.deflate ? "Sec-WebSocket-Extensions: "
-				   "permessage-deflate\r\n"
-				 : "");
+	    "Sec-WebSocket-Version: 13\r\n",
+	    path);
+	if (protocol != NULL) {
+		buf_printf(&c->out, "Sec-WebSocket-Protocol: %s\r\n", protocol);
+	}
+	if (bench_target.deflate) {
+		buf_puts(&c->out,
+		    "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+	}
+	buf_puts(&c->out, "\r\n");
 	return bind_source(c->fd) &&
 	    (connect(c->fd, (struct sockaddr *)&sin, sizeof sin) == 0 ||
 		errno == EINPROGRESS);
@@ -125,7 +131,7 @@ bench_open(struct bench_conn *c, uint16_t port, const char *path)
 	enum bench_shake how = BENCH_BROKEN;
 	int status = 0;
 
-	if (bench_dial(c, port, path, false)) {
+	if (bench_dial(c, port, path, NULL, false)) {
 		how = bench_shake(c, &status);
 	}
 	while (how == BENCH_SHAKING && bench_now() < until) {

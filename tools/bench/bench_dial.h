@@ -11,12 +11,12 @@
 
 /*
  * Begin to connect to a port of this machine and put the request for a path
- * into what is to be sent.  A tiny connection takes a few KiB at a time, in
+ * and a subprotocol, or NULL, into what is to be sent.  A tiny connection takes a few KiB at a time, in
  * packets as small as a network's.  False when the system refuses, errno says
  * why; ends the program when there is no descriptor left.
  */
 bool bench_dial(struct bench_conn *c, uint16_t port, const char *path,
-    bool tiny);
+    const char *protocol, bool tiny);
 
 enum bench_shake {
 	BENCH_SHAKING, /* call again when the socket is readable, or writable

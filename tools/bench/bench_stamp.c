@@ -16,26 +16,40 @@
 #define DIGITS (STREAM_DIGITS + NUMBER_DIGITS)
 
 void
-bench_text_init(struct bench_text *t, const char *address, size_t size)
+bench_text_wrap(struct bench_text *t, const struct buf *before, size_t size,
+    const struct buf *behind)
 {
 	struct buf b = { 0 };
-	size_t at;
 
 	if (size < BENCH_SIZE_MIN || size > BENCH_SIZE_MAX) {
 		bench_die("a payload has %d to %d bytes, not %zu",
 		    BENCH_SIZE_MIN, BENCH_SIZE_MAX, size);
 	}
-	buf_printf(&b, "{%s," MARK, address);
-	at = b.len;
+	buf_add(&b, buf_text(before), before->len);
+	buf_putc(&b, '"');
 	for (size_t i = strlen("\"\""); i < size; i++) {
 		buf_putc(&b, 'x');
 	}
-	buf_puts(&b, "\"}");
+	buf_putc(&b, '"');
+	buf_add(&b, buf_text(behind), behind->len);
 	t->data = buf_take(&b, &t->len);
-	if (t->data == NULL) {
+	if (t->data == NULL || before->failed || behind->failed) {
 		bench_die("out of memory");
 	}
-	t->stamp = t->data + at;
+	t->stamp = t->data + before->len + 1;
+}
+
+void
+bench_text_init(struct bench_text *t, const char *address, size_t size)
+{
+	struct buf before = { 0 };
+	struct buf behind = { 0 };
+
+	buf_printf(&before, "{%s,\"payload\":", address);
+	buf_putc(&behind, '}');
+	bench_text_wrap(t, &before, size, &behind);
+	buf_fini(&before);
+	buf_fini(&behind);
 }
 
 void
@@ -78,12 +92,12 @@ bench_text_stamp(struct bench_text *t, const struct bench_stamp *stamp)
 	put_hex(t->stamp + STREAM_DIGITS, NUMBER_DIGITS, stamp->n);
 }
 
-/* Read the stamp that follows a marker.  The stream is read together with the
- * end of the marker before it, which is then cut off. */
+/* The stream's digits are read together with some of the number's, which are
+ * then cut off. */
 static void
 get_stamp(const char *p, struct bench_stamp *stampp)
 {
-	stampp->stream = get_hex(p + STREAM_DIGITS - 8) & BENCH_STREAMS_MAX;
+	stampp->stream = get_hex(p) >> 4 * (8 - STREAM_DIGITS);
 	stampp->n = get_hex(p + STREAM_DIGITS);
 }
 
@@ -105,6 +119,13 @@ find(struct bench_score *score, const char *text, size_t len,
 {
 	const char *end = text + len, *p;
 
+	if (score->bare) {
+		if (len < BENCH_SIZE_MIN || text[0] != '"') {
+			return false;
+		}
+		get_stamp(text + 1, stampp);
+		return true;
+	}
 	if (score->hint > 0 && score->hint <= len) {
 		p = end - score->hint;
 		if (memcmp(p, MARK, MARK_LEN) == 0) {

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 #define BENCH_SIZE_MIN 16 /* the shortest payload with a stamp */
 #define BENCH_SIZE_MAX 60000
 #define BENCH_STREAMS_MAX 0xffffff
@@ -33,6 +35,10 @@ struct bench_stamp {
 /* Make a publish: `address` is its inside up to the payload, like
  * "type":"event","room":"a"; the payload has `size` bytes. */
 void bench_text_init(struct bench_text *t, const char *address, size_t size);
+
+/* The same with all that stands before and behind the payload. */
+void bench_text_wrap(struct bench_text *t, const struct buf *before,
+    size_t size, const struct buf *behind);
 void bench_text_fini(struct bench_text *t);
 void bench_text_stamp(struct bench_text *t, const struct bench_stamp *stamp);
 
@@ -56,6 +62,7 @@ struct bench_score {
 	uint64_t missing;  /* nothing came any more */
 	size_t wire;       /* length of the last text with a stamp */
 	size_t hint;       /* how far from its end the stamp stood */
+	bool bare;         /* texts are payloads alone; the test sets it */
 };
 
 /*

@@ -14,6 +14,7 @@
 #include "bench_crowd.h"
 #include "bench_hist.h"
 #include "bench_loop.h"
+#include "peer.h"
 
 struct channel {
 	struct bench_text text;
@@ -57,6 +58,8 @@ static const struct bench_opt options[] = {
 	{ "warm", BENCH_SECONDS, &conf.warm, 0, 86400, "not counted before" },
 	{ "deflate", BENCH_FLAG, &bench_target.deflate, 0, 0,
 	    "offer permessage-deflate, and inflate what comes" },
+	{ "dialect", BENCH_TEXT, &bench_target.speaks, 0, 0,
+	    "what the server speaks: arqonbus, mqtt, nats, nchan, plain" },
 	{ "plain", BENCH_FLAG, &bench_target.plain, 0, 0,
 	    "join no channel: the server is the floor" },
 	{ 0 },
@@ -280,6 +283,9 @@ report(const struct bench_usage *u, uint64_t received, uint64_t reads)
 	double per_second = (double)received / took;
 	struct buf out = { 0 };
 
+	if (receivers->conn.stream != NULL) {
+		score.wire = receivers->conn.wire;
+	}
 	printf("%d x (1 -> %d), %d bytes of payload (%zu on the "
 	       "wire), ",
 	    conf.channels, conf.receivers, conf.size, score.wire);
@@ -295,12 +301,13 @@ report(const struct bench_usage *u, uint64_t received, uint64_t reads)
 	bench_score_print(&score);
 
 	buf_printf(&out,
-	    "{\"test\":\"fanout\",\"channels\":%d,\"receivers\":%d,\"size\":%d,"
+	    "{\"test\":\"fanout\",\"dialect\":\"%s\",\"channels\":%d,\"receivers\":%d,\"size\":%d,"
 	    "\"window\":%d,\"rate\":%d,\"wire\":%zu,\"seconds\":%.3f,"
 	    "\"published\":%llu,\"deliveries_per_second\":%.0f,"
 	    "\"per_read\":%.2f,",
-	    conf.channels, conf.receivers, conf.size, conf.window, conf.rate,
-	    score.wire, took, (unsigned long long)published, per_second,
+	    bench_target.dialect->name, conf.channels, conf.receivers,
+	    conf.size, conf.window, conf.rate, score.wire, took,
+	    (unsigned long long)published, per_second,
 	    bench_each((double)received, reads));
 	bench_cost_json(u, received, &out);
 	buf_puts(&out, ",\"lateness_us\":");
@@ -315,6 +322,7 @@ fanout_main(int argc, char **argv)
 	uint64_t received, reads;
 
 	bench_begin(options, argc, argv);
+	score.bare = bench_target.dialect->bare;
 	set_up();
 	set_pace();
 	bench_loop_tell(&loop, "deliveries", &score.received, &latency);

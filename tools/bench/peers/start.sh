@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Become a peer to measure the bus against, in the foreground and silent:
+#
+#     start.sh mosquitto | nats | nchan WORKDIR PORT
+#
+# It listens for WebSocket clients at PORT of 127.0.0.1 and keeps its files in
+# WORKDIR, a folder of its own.  arqonbus-bench speaks with them by --dialect
+# mqtt, nats and nchan.  Exits with 77 where the peer is not installed.  In the
+# configurations beside this file @WORK@ and @PORT@ stand for the arguments.
+set -eu
+
+if [ $# -ne 3 ]; then
+    echo "usage: start.sh mosquitto | nats | nchan WORKDIR PORT" >&2
+    exit 2
+fi
+peer=$1
+work=$(cd "$2" && pwd)
+port=$3
+here=$(cd "$(dirname "$0")" && pwd)
+PATH=$PATH:/usr/local/sbin:/usr/sbin
+
+# A descriptor for each client: as many as this user may have.
+# shellcheck disable=SC3045 # in every shell of the systems we build on
+ulimit -n "$(ulimit -H -n)"
+
+need() {
+    if [ -z "$(command -v "$1")" ] && [ ! -e "$1" ]; then
+        echo "start.sh: $1 is not installed" >&2
+        exit 77
+    fi
+}
+
+configure() {
+    sed -e "s|@WORK@|$work|g" -e "s|@PORT@|$port|g" "$here/$1" >"$work/$1"
+}
+
+case $peer in
+mosquitto)
+    need mosquitto
+    configure mosquitto.conf
+    exec mosquitto -c "$work/mosquitto.conf" >/dev/null 2>&1
+    ;;
+nats)
+    need nats-server
+    configure nats.conf
+    # One thread that runs Go at a time, as the others have one: more of them
+    # cost more CPU for each delivery.
+    GOMAXPROCS=${GOMAXPROCS:-1}
+    export GOMAXPROCS
+    exec nats-server -c "$work/nats.conf" >/dev/null 2>&1
+    ;;
+nchan)
+    need nginx
+    need /usr/lib/nginx/modules/ngx_nchan_module.so
+    configure nchan.conf
+    exec nginx -p "$work" -e /dev/null -c "$work/nchan.conf" >/dev/null 2>&1
+    ;;
+*)
+    echo "start.sh: there is no $peer; only mosquitto, nats, nchan" >&2
+    exit 2
+    ;;
+esac
