@@ -210,6 +210,8 @@ static const struct offers {
 	{ PMD "; client_max_window_bits=08", NULL },
 	{ PMD "; client_max_window_bits=1", NULL },
 	{ PMD "; client_max_window_bits=20", NULL },
+	{ PMD "; client_max_window_bits=80", NULL },
+	{ PMD "; client_max_window_bits=9x", NULL },
 	{ PMD "; client_max_window_bits=", NULL },
 	{ PMD "; client_max_window_bits=x", NULL },
 	{ PMD "; client_max_window_bits=\"\"", NULL },
@@ -244,6 +246,8 @@ static const struct offers {
 	{ "foo, bar; x=1, " PMD, ANSWER },
 	{ "foo; a=\"x, " PMD "\"", NULL },
 	{ "foo; a=\"x\\\", " PMD "\"", NULL },
+	{ "foo; a=\"x, " PMD ", y\"", NULL },
+	{ "foo; a=\"x\\\", " PMD ", y\"", NULL },
 	{ "foo; a=\"x\\\\\", " PMD, ANSWER },
 	{ PMD "; mystery=\"a,b\", " PMD, ANSWER },
 	{ PMD "; server_max_window_bits=10, " PMD "; server_max_window_bits=15",
@@ -334,6 +338,7 @@ START_TEST(hello_is_compressed_as_the_rfc_shows)
 	static const char hello[] = "Hello, Hello, Hello";
 
 	ck_assert(!deflater_run(deflater, "Hello", 5, &payload));
+	ck_assert_str_eq(buf_text(&payload), "");
 	ck_assert(deflater_run(deflater, hello, sizeof hello - 1, &payload));
 	/* The same five literals in one block of the same kind. */
 	ck_assert_mem_eq(payload.data, "\xf2\x48\xcd\xc9\xc9", 5);
@@ -626,6 +631,35 @@ START_TEST(the_appended_bytes_are_like_all_others)
 }
 END_TEST
 
+/*
+ * A block whose codes are such that the sixteen zeros and sixteen ones are
+ * eight A, a copy of 162 bytes, and the end of the block in the very last
+ * bits.  The room of 1 KiB ends within the copy, with all bytes read.
+ */
+START_TEST(a_block_may_end_in_the_last_bit_with_much_still_to_write)
+{
+	static const char head[] = "\xd4\xcf\x01\x01\x00\x00\x00\x82\xa0"
+				   "\x6d\xf6\x7f\x54\x37\x94\x07\x0c";
+	char want[1160];
+
+	buf_add(&payload, head, sizeof head - 1);
+	for (int i = 0; i < 247; i++) {
+		buf_putc(&payload, '\0'); /* AAAA */
+	}
+	memset(want, 'A', sizeof want);
+	want[0] = 'B';
+	for (size_t limit = sizeof want; limit < 2000; limit += 100) {
+		ck_assert_int_eq(inflate_within(payload.data, payload.len,
+				     limit),
+		    INFLATE_OK);
+		assert_message(want, sizeof want);
+	}
+	ck_assert_int_eq(inflate_within(payload.data, payload.len,
+			     sizeof want - 1),
+	    INFLATE_TOO_BIG);
+}
+END_TEST
+
 START_TEST(no_memory_is_an_answer)
 {
 	char *text = make_text(5000);
@@ -675,6 +709,8 @@ add_inflating(TCase *t)
 	tcase_add_test(t, a_bomb_is_left_alone_at_the_limit);
 	tcase_add_loop_test(t, the_limit_is_exact, 0, N(lengths));
 	tcase_add_test(t, the_appended_bytes_are_like_all_others);
+	tcase_add_test(t,
+	    a_block_may_end_in_the_last_bit_with_much_still_to_write);
 	tcase_add_test(t, no_memory_is_an_answer);
 }
 
