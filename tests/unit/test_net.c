@@ -239,6 +239,62 @@ START_TEST(s1_over_its_budget_a_slow_consumer_is_dropped)
 }
 END_TEST
 
+/* Over the budget in the turn, and under it once the socket was asked. */
+START_TEST(a_burst_that_the_socket_takes_is_no_slowness)
+{
+	struct end *ada = meet();
+	char text[201];
+
+	worker->conf.outbox_limit = 1000;
+	memset(text, 'x', sizeof text - 1);
+	text[200] = '\0';
+	bus_posts(ada, PORT_JOIN)->lane = 1;
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 20; i++) {
+			bus_delivers(1, text, NULL, 0);
+			bus_sends(ada, text);
+		}
+		settle();
+		for (int i = 0; i < 40; i++) {
+			hears_text(ada, text);
+		}
+		hears_nothing(ada);
+	}
+}
+END_TEST
+
+START_TEST(messages_to_the_same_are_one_piece_and_keep_their_order)
+{
+	struct end *ada = meet(), *bob = meet();
+	size_t before;
+
+	bus_posts(ada, PORT_JOIN)->lane = 1;
+	bus_posts(bob, PORT_JOIN)->lane = 1;
+	settle();
+	before = ada->packets;
+	bus_delivers(1, "one", NULL, 0);
+	bus_delivers(1, "two", NULL, 0);
+	bus_delivers(1, "not to bob", bob, 0);
+	bus_sends(bob, "to bob");
+	bus_delivers(1, "three", NULL, 0);
+	settle();
+	hears_text(ada, "one");
+	hears_text(ada, "two");
+	hears_text(ada, "not to bob");
+	hears_text(ada, "three");
+	ck_assert_uint_eq(ada->packets, before + 1);
+	hears_text(bob, "one");
+	hears_text(bob, "two");
+	hears_text(bob, "to bob");
+	hears_text(bob, "three");
+	bus_posts(ada, PORT_LEAVE)->lane = 1;
+	bus_delivers(1, "four", NULL, 0);
+	settle();
+	hears_nothing(ada);
+	hears_text(bob, "four");
+}
+END_TEST
+
 START_TEST(s1_who_takes_no_byte_for_long_is_dropped)
 {
 	struct end *ada = meet_narrow(4096);
@@ -551,6 +607,9 @@ main(void)
 	tcase_add_test(t, lanes_outlive_those_that_go);
 	tcase_add_test(t, a_blocked_socket_gets_the_rest_when_it_reads);
 	tcase_add_test(t, s1_over_its_budget_a_slow_consumer_is_dropped);
+	tcase_add_test(t, a_burst_that_the_socket_takes_is_no_slowness);
+	tcase_add_test(t,
+	    messages_to_the_same_are_one_piece_and_keep_their_order);
 	tcase_add_test(t, s1_who_takes_no_byte_for_long_is_dropped);
 	tcase_add_test(t, the_bus_hears_when_there_is_room);
 	tcase_add_test(t, who_is_paused_is_not_read_and_not_idle);
