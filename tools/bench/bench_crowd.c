@@ -120,7 +120,7 @@ dial(struct bench_client *client, uint64_t due)
 {
 	const struct peer_dialect *dialect = bench_target.dialect;
 	struct bench_address address;
-	char path[200];
+	char path[400];
 
 	begun++;
 	*entry_of(client) = (struct entry){ SHAKING, due };
@@ -321,7 +321,7 @@ void
 bench_crowd_text(struct bench_text *t, bench_address_f *address,
     uint32_t stream, int size)
 {
-	struct bench_address a;
+	struct bench_address a = { 0 };
 	struct buf before = { 0 };
 	struct buf behind = { 0 };
 

@@ -20,6 +20,7 @@ struct bench_address {
 	char path[24];
 	char room[80];
 	char channel[80];
+	char to[80]; /* the channel that it publishes to, where not its own */
 };
 typedef void bench_address_f(uint32_t stream, struct bench_address *address);
 

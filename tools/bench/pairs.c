@@ -15,6 +15,7 @@
 #include "bench_dial.h"
 #include "bench_hist.h"
 #include "bench_loop.h"
+#include "peer.h"
 
 /* Client k begins round trips, client k + pairs answers. */
 struct side {
@@ -38,6 +39,8 @@ static const struct bench_opt options[] = {
 	{ "warm", BENCH_SECONDS, &conf.warm, 0, 86400, "not counted before" },
 	{ "private", BENCH_FLAG, &conf.private, 0, 0,
 	    "private messages, not a channel for each pair" },
+	{ "dialect", BENCH_TEXT, &bench_target.speaks, 0, 0,
+	    "what the server speaks: arqonbus, mqtt, nats, nchan, plain" },
 	{ "plain", BENCH_FLAG, &bench_target.plain, 0, 0,
 	    "join no channel: the server is the floor" },
 	{ 0 },
@@ -54,11 +57,20 @@ static uint64_t begun, trips;
 static bool counting; /* neither the warm-up nor what comes afterwards */
 static bool ending;
 
+/* Who is to get what this client says; each client is a stream. */
+static uint32_t
+partner_of(uint32_t i)
+{
+	uint32_t n = (uint32_t)conf.pairs;
+
+	return i < n ? i + n : i - n;
+}
+
 static void
 say(struct bench_client *client, uint32_t n)
 {
 	struct side *side = &sides[client - clients];
-	struct bench_stamp stamp = { client->order.stream, n };
+	struct bench_stamp stamp = { partner_of(client->order.stream), n };
 
 	bench_text_stamp(&side->text, &stamp);
 	bench_put(&client->conn, side->text.data, side->text.len);
@@ -124,12 +136,21 @@ await_id(struct bench_conn *c, char *id, size_t size)
 	buf_fini(&welcome);
 }
 
+/* A pair shares a channel; where that would bring everyone its own messages,
+ * each of both has one. */
 static void
 address(uint32_t stream, struct bench_address *a)
 {
-	snprintf(a->path, sizeof a->path, "/%u", stream);
+	uint32_t pair = stream % (uint32_t)conf.pairs;
+
+	snprintf(a->path, sizeof a->path, "/%u", pair);
 	snprintf(a->room, sizeof a->room, "bench");
-	snprintf(a->channel, sizeof a->channel, "p%u", stream);
+	if (bench_target.dialect->echoes) {
+		snprintf(a->channel, sizeof a->channel, "p%u", stream);
+		snprintf(a->to, sizeof a->to, "p%u", partner_of(stream));
+	} else {
+		snprintf(a->channel, sizeof a->channel, "p%u", pair);
+	}
 }
 
 /* Who writes in private joins nothing; its welcome tells its id, which is the
@@ -151,7 +172,7 @@ set_up_private(void)
 		    "\"type\":\"private\",\"to\":\"%s\"", id);
 		bench_text_init(&sides[(i + n) % (2 * n)].text, inside,
 		    (size_t)conf.size);
-		client->order.stream = (uint32_t)(i % n);
+		client->order.stream = (uint32_t)i;
 		bench_loop_add(&loop, client, EPOLLIN);
 	}
 }
@@ -161,9 +182,10 @@ set_up_channels(void)
 {
 	uint32_t n = (uint32_t)conf.pairs;
 
-	clients = bench_crowd_new(&loop, 2 * (uint64_t)n, n, address, true);
+	clients = bench_crowd_new(&loop, 2 * (uint64_t)n, 2 * n, address, true);
 	for (uint32_t i = 0; i < 2 * n; i++) {
-		bench_crowd_text(&sides[i].text, address, i % n, conf.size);
+		bench_crowd_text(&sides[i].text, address, partner_of(i),
+		    conf.size);
 	}
 }
 
@@ -192,6 +214,9 @@ report(const struct bench_usage *u)
 	double per_second = (double)latency.count / took;
 	struct buf out = { 0 };
 
+	if (clients->conn.stream != NULL) {
+		score.wire = clients->conn.wire;
+	}
 	printf("%d pairs, %d bytes of payload (%zu on the wire), %.1f s\n",
 	    conf.pairs, conf.size, score.wire, took);
 	printf("%.0f round trips/s; the server's CPU is %.0f ns each\n",
@@ -201,9 +226,10 @@ report(const struct bench_usage *u)
 	bench_score_print(&score);
 
 	buf_printf(&out,
-	    "{\"test\":\"pairs\",\"pairs\":%d,\"size\":%d,\"wire\":%zu,"
+	    "{\"test\":\"pairs\",\"dialect\":\"%s\",\"pairs\":%d,\"size\":%d,\"wire\":%zu,"
 	    "\"seconds\":%.3f,\"trips_per_second\":%.0f,",
-	    conf.pairs, conf.size, score.wire, took, per_second);
+	    bench_target.dialect->name, conf.pairs, conf.size, score.wire, took,
+	    per_second);
 	bench_cost_json(u, latency.count, &out);
 	bench_finish(&out, &latency, &score);
 }
@@ -214,6 +240,12 @@ pairs_main(int argc, char **argv)
 	struct bench_usage usage;
 
 	bench_begin(options, argc, argv);
+	if (conf.private &&
+	    strcmp(bench_target.dialect->name, "arqonbus") != 0) {
+		bench_die("--private is of ArqonBus alone, not of %s",
+		    bench_target.dialect->name);
+	}
+	score.bare = bench_target.dialect->bare;
 	set_up();
 	usage = bench_measure(&loop, conf.warm, conf.seconds, &counting);
 	drain();

@@ -350,6 +350,11 @@ nats_wrap(const struct bench_address *a, size_t size, struct buf *before,
 static void
 nchan_path(const struct bench_address *a, bool joins, char *path, size_t size)
 {
+	if (joins && a->to[0] != '\0') {
+		snprintf(path, size, "/both/%s.%s/%s.%s", a->room, a->channel,
+		    a->room, a->to);
+		return;
+	}
 	snprintf(path, size, "/%s/%s.%s", joins ? "sub" : "pub", a->room,
 	    a->channel);
 }
@@ -387,6 +392,7 @@ static const struct peer_dialect dialects[] = {
 	{ .name = "mqtt",
 	    .protocol = "mqtt",
 	    .binary = true,
+	    .echoes = true,
 	    .bare = true,
 	    .path = root_path,
 	    .hello = mqtt_hello,
@@ -400,6 +406,7 @@ static const struct peer_dialect dialects[] = {
 	    .stream = nats_stream,
 	    .wrap = nats_wrap },
 	{ .name = "nchan",
+	    .echoes = true,
 	    .bare = true,
 	    .path = nchan_path,
 	    .hello = nchan_hello,

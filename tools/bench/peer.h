@@ -39,6 +39,7 @@ struct peer_dialect {
 	const char *name;
 	const char *protocol; /* Sec-WebSocket-Protocol; NULL: none */
 	bool binary;          /* what is sent goes in binary frames */
+	bool echoes;          /* a client gets its own messages, too */
 	bool bare;            /* messages come as payloads, in no envelope */
 
 	peer_path_f *path;
