@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Become a peer to measure the bus against, in the foreground and silent:
+# Become a peer to measure the bus against, in the foreground and silent but for
+# what keeps it from starting:
 #
 #     start.sh mosquitto | nats | nchan WORKDIR PORT
 #
@@ -22,7 +23,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 PATH=$PATH:/usr/local/sbin:/usr/sbin
 
 # A descriptor for each client: as many as this user may have.
-# shellcheck disable=SC3045 # in every shell of the systems we build on
+# shellcheck disable=SC3045 # every /bin/sh that we build on has it
 ulimit -n "$(ulimit -H -n)"
 
 need() {
@@ -40,7 +41,8 @@ case $peer in
 mosquitto)
     need mosquitto
     configure mosquitto.conf
-    exec mosquitto -c "$work/mosquitto.conf" >/dev/null 2>&1
+    # It warns of root whatever its settings are.
+    exec mosquitto -c "$work/mosquitto.conf" >"$work/mosquitto.log" 2>&1
     ;;
 nats)
     need nats-server
@@ -49,13 +51,16 @@ nats)
     # cost more CPU for each delivery.
     GOMAXPROCS=${GOMAXPROCS:-1}
     export GOMAXPROCS
-    exec nats-server -c "$work/nats.conf" >/dev/null 2>&1
+    exec nats-server -c "$work/nats.conf"
     ;;
 nchan)
     need nginx
     need /usr/lib/nginx/modules/ngx_nchan_module.so
     configure nchan.conf
-    exec nginx -p "$work" -e /dev/null -c "$work/nchan.conf" >/dev/null 2>&1
+    # As a single process nchan ends by SIGTERM with an abort.
+    # shellcheck disable=SC3045
+    ulimit -c 0
+    exec nginx -p "$work" -e /dev/null -c "$work/nchan.conf"
     ;;
 *)
     echo "start.sh: there is no $peer; only mosquitto, nats, nchan" >&2
