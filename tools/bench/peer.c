@@ -423,6 +423,8 @@ peer_find(const char *name)
 		if (strcmp(dialects[i].name, name) == 0) {
 			return &dialects[i];
 		}
+	}
+	for (size_t i = 0; i < DIALECTS; i++) {
 		buf_printf(&names, " %s", dialects[i].name);
 	}
 	bench_die("there is no dialect %s; only%s", name, buf_text(&names));
