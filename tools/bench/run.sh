@@ -8,7 +8,8 @@
 #     run.sh BUILD fanout | pairs     the bus and the floor in turns
 #     run.sh BUILD storm | idle | slow | history [FLAG..]
 #                                     once, and all but history also the floor
-#     run.sh BUILD table              everything, as doc/performance.md has it
+#     run.sh BUILD table [fanout | pairs | idle | storm]
+#                                     everything, as doc/performance.md has it
 #     run.sh BUILD selftest           do the checks notice a bad server?
 #
 # In fanout and pairs what counts is the ratio of each round, for a shared

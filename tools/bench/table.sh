@@ -90,7 +90,8 @@ print_table() {
         }
         function show(x) {
             return x >= 100 ? sprintf("%.0f", x) : \
-                x >= 10 ? sprintf("%.1f", x) : sprintf("%.2f", x)
+                x >= 10 ? sprintf("%.1f", x) : \
+                x >= 0.1 ? sprintf("%.2f", x) : sprintf("%.4f", x)
         }
         {
             all[$1, $3, $4] = all[$1, $3, $4] " " $5
@@ -123,7 +124,7 @@ print_table() {
                     q = sorted(r, 0, v)
                     out = "| " c[i] " | " s " | " \
                         show(middle(all[c[i], s, ratio])) " | " \
-                        (q == 0 || s == "floor" ? "1" : sprintf( \
+                        (q == 0 ? "-" : s == "floor" ? "1" : sprintf( \
                         "%.2f (%.2f to %.2f)", middle(r), v[1], v[q])) " |"
                     for (t = 1; t <= k; t++) {
                         out = out " " show(middle(all[c[i], s, name[t]])) " |"
@@ -156,7 +157,7 @@ starts() {
     done
 }
 
-all_cases() {
+table_fanout() {
     : >"$results"
     cases="1->100,16B 1->100,200B 1->100,4KiB 1->1000,200B 10x1->100,200B"
     measure_case "1->100,16B" "bus floor" fanout --size 16
@@ -166,32 +167,54 @@ all_cases() {
     measure_case "10x1->100,200B" "bus floor threads" fanout --channels 10
     echo "### Fan-out: CPU of the server for each delivery, ns"
     print_table cpu_ns deliveries_per_second p50 p99 p99.9
+}
 
+table_pairs() {
     : >"$results"
     cases="pairs,1 pairs,100"
     measure_case pairs,1 "bus floor threads" pairs --pairs 1
     measure_case pairs,100 "bus floor threads" pairs --pairs 100
     echo "### One to one: CPU of the server for each round trip, ns"
     print_table cpu_ns trips_per_second p50 p99 p99.9
-    echo "### The same: median round trip, us"
+    echo "### One to one: median round trip, us"
     print_table p50
+}
 
-    rounds=1
+table_idle() {
     : >"$results"
     cases="idle,19000"
     measure_case idle,19000 "bus floor" idle --connections 19000
-    echo "### Idle: memory of each connection, bytes; broadcast, us"
-    print_table rss_per_connection cpu_share last_us
-
+    echo "### Idle: a broadcast's last receiver, us; memory of each, bytes"
+    print_table last_us rss_per_connection
     : >"$results"
-    cases="storm,5000"
+    cases="idle,19000,60s"
+    rounds=1
+    measure_case idle,19000,60s bus idle --connections 19000 --seconds 60
+    echo "### Idle for a minute, pinged every 25 s: share of a core"
+    print_table cpu_share
+}
+
+table_storm() {
+    : >"$results"
+    rounds=1
+    cases="storm,5000 start"
     measure_case storm,5000 "bus floor" storm --connections 5000 --over 5
     starts
-    cases="storm,5000 start"
     echo "### Storm: 5,000 connections in 5 s; and start to first connection, us"
     print_table p99 connections_per_second p50
 }
 
 about_machine
-echo
-all_cases
+case ${1:-all} in
+all)
+    table_fanout
+    table_pairs
+    table_idle
+    table_storm
+    ;;
+fanout | pairs | idle | storm) "table_$1" ;;
+*)
+    echo "run.sh: there is no table of $1; only fanout, pairs, idle, storm" >&2
+    exit 2
+    ;;
+esac
