@@ -256,7 +256,9 @@ bus_deliver(struct bus *bus, uint32_t lane, struct aqb_msg *msg,
 		}
 		d = port_add(port, PORT_DELIVER);
 		d->lane = lane;
-		d->conn = except == NULL ? NULL : except->conn;
+		if (except != NULL && except->conn->port == port) {
+			d->conn = except->conn;
+		}
 		d->mark = mark;
 		d->received_us = received_us;
 		port_load(port, d, msg);

@@ -90,7 +90,8 @@ struct port_up {
 enum port_down_kind {
 	PORT_JOIN,    /* conn, lane: put it in; once in it stays once */
 	PORT_LEAVE,   /* conn, lane */
-	PORT_DELIVER, /* lane, msg, conn: to all of the lane but conn */
+	PORT_DELIVER, /* lane, msg, conn: to all of the lane but conn, which
+		       * is NULL where the sender is not this worker's */
 	PORT_SEND,    /* conn, msg */
 	PORT_CLOSE,   /* conn, code, reason: after what was sent before */
 	PORT_FORGET,  /* conn: the answer to PORT_CLOSED */

@@ -191,9 +191,13 @@ conn_make_dirty(struct conn *conn)
 	}
 }
 
+/* What only one gets has the double budget, and is judged by that. */
 static void
-mark_slow(struct conn *conn)
+mark_slow(struct conn *conn, uint64_t limit)
 {
+	bool alone = limit > conn->worker->conf.outbox_limit;
+
+	conn->slow_alone = alone && (!conn->slow || conn->slow_alone);
 	if (!conn->slow) {
 		conn->slow = true;
 		worker_add(&conn->worker->slow, conn);
@@ -211,10 +215,10 @@ conn_push(struct conn *conn, struct piece piece, uint64_t limit)
 		return;
 	}
 	if (over) {
-		mark_slow(conn);
+		mark_slow(conn, limit);
 	}
 	if ((over && conn->blocked) || !outq_push(&conn->out, piece)) {
-		mark_slow(conn);
+		mark_slow(conn, limit);
 		conn->lost = true;
 		return;
 	}

@@ -54,6 +54,7 @@ struct conn {
 	bool reading : 1;     /* bytes are wanted */
 	bool ready : 1;       /* on the worker's list: bytes are waiting */
 	bool slow : 1;        /* over its budget: judged at the turn's end */
+	bool slow_alone : 1;  /* but only by what nobody else gets */
 	bool lost : 1;        /* something it should have got is lost */
 	bool tell : 1;        /* the bus waits for PORT_READY */
 	bool peer_closed : 1; /* its close frame came */

@@ -247,18 +247,20 @@ drop_slow(struct worker *w)
 {
 	for (size_t i = 0; i < w->slow.n; i++) {
 		struct conn *conn = w->slow.conn[i];
+		uint64_t limit = w->conf.outbox_limit;
 
 		if (conn->state != CONN_OPEN) {
 			continue;
 		}
-		if (!conn->lost && conn->out.bytes <= w->conf.outbox_limit) {
+		if (!conn->lost &&
+		    conn->out.bytes <= (conn->slow_alone ? 2 : 1) * limit) {
 			conn->slow = false;
 			continue;
 		}
 		conn_drop_slow(conn,
 		    "slow consumer: %llu bytes queued, limit %llu",
 		    (unsigned long long)conn->out.bytes,
-		    (unsigned long long)w->conf.outbox_limit);
+		    (unsigned long long)limit);
 	}
 	w->slow.n = 0;
 }

@@ -93,7 +93,7 @@ adopt(struct worker *w, struct newcomer *n)
 		close(n->fd);
 		peers_leave(&n->peer);
 		atomic_fetch_sub(&w->connections, 1);
-	} else if (n->status != 0) {
+	} else if (n->status != 0 && conn->state != CONN_GONE) {
 		conn_refuse(conn, n->status, n->reason);
 	}
 }
