@@ -20,7 +20,7 @@ set -eu
 
 if [ $# -eq 0 ]; then
     echo "usage: run.sh BUILD [smoke | storm | idle | slow | history [FLAG..]]" >&2
-    echo "       run.sh BUILD [fanout | pairs | selftest]" >&2
+    echo "       run.sh BUILD [fanout | pairs | table | selftest]" >&2
     exit 2
 fi
 build=$1
