@@ -13,6 +13,9 @@ uint64_t clock_mono_us(void);
 /* Time of day, for what people read: milliseconds since 1970, UTC. */
 int64_t clock_wall_ms(void);
 
+/* The last millisecond that a timestamp can tell, of the year 9999. */
+#define CLOCK_WALL_MAX INT64_C(253402300799999)
+
 /* "2026-11-23T15:58:56.123Z": 24 characters and the NUL. */
 #define CLOCK_TEXT_SIZE 25
 void clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE]);

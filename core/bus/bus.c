@@ -184,7 +184,8 @@ bus_seal(struct bus *bus, struct aqb_msg *msg, const struct msg_fields *fields)
 	struct msg_fields all = *fields;
 	char made[BUS_ID_SIZE];
 
-	if (all.id.len == 0) {
+	all.id_is_given = all.id.len > 0;
+	if (!all.id_is_given) {
 		bus_make_id(bus, made);
 		all.id = slice_of(made);
 	}

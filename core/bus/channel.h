@@ -39,13 +39,16 @@ struct channel {
 	char *description;         /* or NULL */
 	char *metadata;            /* a JSON object, or NULL */
 	struct aqb_limits limits;  /* what it asks of the storage */
+	struct aqb_position last;  /* delivered; seq 0: none yet */
 	uint64_t message_count;
 	uint64_t serial;
 	int64_t created_at;
 	int64_t last_activity;
 	uint64_t used; /* the same, monotonic ms */
-	/* Waiting for the storage, in order. */
+	/* Waiting for the storage, in order: first those that are out
+	 * already, then, from `held_back`, those that are not. */
 	TAILQ_HEAD(pending_list, publish) pending;
+	struct publish *held_back;
 	struct timer idle;
 	TAILQ_ENTRY(channel) room_link;
 	TAILQ_ENTRY(channel) heard_link;

@@ -38,7 +38,9 @@ struct catchup {
 	aqb_ticket call;
 	aqb_joined_f *done; /* NULL once called */
 	void *arg;
-	struct aqb_position tail; /* as the reply says it */
+	struct aqb_position tail;   /* as the reply says it */
+	char epoch[AQB_EPOCH_SIZE]; /* of `after` */
+	uint64_t first;             /* seq of the oldest kept then */
 	uint64_t after; /* all up to this seq is sent, shelved, or in a gap */
 	struct shelf past; /* from the storage, gaps included */
 	struct shelf live; /* what came meanwhile */
@@ -121,40 +123,77 @@ static void
 shelve_gap(struct catchup *c, uint64_t from, uint64_t to, const char *reason)
 {
 	struct aqb_msg *msg;
-	struct buf b = { 0 };
 
 	c->recovered = false;
-	text_begin(&b, c->bus, "gap");
-	text_address(&b, c->member->channel);
-	buf_puts(&b, ",\"payload\":{\"from_seq\":");
-	if (from == 0) {
-		buf_puts(&b, "null");
-	} else {
-		buf_u64(&b, from);
-	}
-	buf_puts(&b, ",\"to_seq\":");
-	buf_u64(&b, to);
-	buf_printf(&b, ",\"epoch\":\"%s\",\"reason\":\"%s\"}}", c->tail.epoch,
-	    reason);
-	msg = b.failed ? NULL : msg_text(b.data, b.len);
+	msg = text_gap(c->member->channel, c->epoch, from, to, reason);
 	if (msg == NULL || !shelf_add(&c->past, msg)) {
 		/* Who cannot be told of a loss must not go on as if nothing
 		 * were missing. */
 		bus_close(c->member->client, 1011, "out of memory");
 	}
 	msg_unref(&msg);
-	buf_fini(&b);
 }
 
-/* Everything before the live messages is on its way: let those follow, but
- * for what the storage gave already, and go live. */
+/* Is it of the epoch that `after` counts in?  If not, it is from now on. */
+static bool
+is_of_epoch(struct catchup *c, const struct aqb_msg_view *v)
+{
+	char *epoch = c->epoch;
+
+	if (strlen(epoch) == v->epoch.len &&
+	    memcmp(epoch, v->epoch.data, v->epoch.len) == 0) {
+		return true;
+	}
+	memcpy(epoch, v->epoch.data, v->epoch.len);
+	epoch[v->epoch.len] = '\0';
+	return false;
+}
+
+/*
+ * Shelve one message, and a gap before it if there is a hole; what is on the
+ * shelf already is passed over.  What a storage has kept counts on from epoch
+ * to epoch, what comes live need not.  False without memory.
+ */
+static bool
+shelve(struct catchup *c, struct aqb_msg *msg, bool is_live)
+{
+	const char *reason = is_live ? "storage" : "trimmed";
+	struct aqb_msg_view v;
+
+	msg_view(msg, &v);
+	if (is_of_epoch(c, &v) || !is_live) {
+		if (v.seq <= c->after) {
+			return true;
+		}
+		if (v.seq > c->after + 1) {
+			shelve_gap(c, c->after + 1, v.seq - 1, reason);
+		}
+	}
+	c->after = v.seq;
+	return shelf_add(&c->past, msg);
+}
+
+/* Let the live messages follow. */
+static void
+shelve_live(struct catchup *c)
+{
+	struct aqb_msg *msg;
+
+	while ((msg = shelf_take(&c->live)) != NULL) {
+		if (!shelve(c, msg, true)) {
+			bus_close(c->member->client, 1011, "out of memory");
+		}
+		msg_unref(&msg);
+	}
+	shelf_fini(&c->live);
+}
+
+/* Everything that was held is on its way. */
 static void
 go_live(struct catchup *c)
 {
 	struct member *m = c->member;
 
-	shelf_skip(&c->live, c->after);
-	shelf_send(&c->live, m->client, SIZE_MAX);
 	m->catchup = NULL;
 	m->channel->held_count--;
 	member_listen(m);
@@ -187,13 +226,12 @@ advance(struct catchup *c)
 	}
 	if (c->live.bytes > PAGE_BYTES) {
 		/* So much that it has to go out in pages, too. */
-		shelf_skip(&c->live, c->after);
-		c->after = shelf_last(&c->live, c->after);
-		c->past = c->live;
-		memset(&c->live, 0, sizeof c->live);
+		shelve_live(c);
 		wait_for_room(c);
 		return;
 	}
+	shelve_live(c);
+	shelf_send(&c->past, c->member->client, SIZE_MAX);
 	go_live(c);
 }
 
@@ -238,22 +276,12 @@ read_done(struct catchup *c)
 
 /* Shelve one page of history; false without memory. */
 static bool
-shelve(struct catchup *c, const struct aqb_answer *answer)
+shelve_page(struct catchup *c, const struct aqb_answer *answer)
 {
 	for (size_t i = 0; i < answer->n; i++) {
-		struct aqb_msg_view v;
-
-		msg_view(answer->msgs[i], &v);
-		if (v.seq <= c->after) {
-			continue;
-		}
-		if (v.seq > c->after + 1) {
-			shelve_gap(c, c->after + 1, v.seq - 1, "trimmed");
-		}
-		if (!shelf_add(&c->past, answer->msgs[i])) {
+		if (!shelve(c, answer->msgs[i], false)) {
 			return false;
 		}
-		c->after = v.seq;
 	}
 	return true;
 }
@@ -269,7 +297,7 @@ on_read(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 		catchup_free(&c);
 		return;
 	}
-	if (err != AQB_OK || !shelve(c, answer)) {
+	if (err != AQB_OK || !shelve_page(c, answer)) {
 		if (c->tail.seq > c->after) {
 			shelve_gap(c, c->after + 1, c->tail.seq, "storage");
 			c->after = c->tail.seq;
@@ -302,6 +330,37 @@ read_on(struct catchup *c)
 	    on_read, c);
 }
 
+/* It has all up to this seq of today's epoch, and wants the rest. */
+static void
+read_after(struct catchup *c, uint64_t seq)
+{
+	c->after = seq;
+	if (seq > c->tail.seq) {
+		/* Of another past: it gets all there is. */
+		shelve_gap(c, 0, c->first - 1, "epoch");
+		c->after = c->first - 1;
+	}
+	if (c->after == c->tail.seq) {
+		read_done(c);
+		return;
+	}
+	read_on(c);
+}
+
+static void
+on_resolved(void *arg, enum aqb_err err, const struct aqb_answer *answer)
+{
+	struct catchup *c;
+
+	OBJ_CAST(c, arg, CATCHUP_MAGIC);
+	c->asking = false;
+	if (c->member == NULL) {
+		catchup_free(&c);
+		return;
+	}
+	read_after(c, err == AQB_OK ? answer->pos.seq : UINT64_MAX);
+}
+
 /* The channel's ends are known: decide what is to be read. */
 static void
 begin(struct catchup *c, const struct aqb_answer *tail)
@@ -309,25 +368,21 @@ begin(struct catchup *c, const struct aqb_answer *tail)
 	const struct aqb_position *since = &c->want.since;
 
 	c->tail = tail->pos;
+	memcpy(c->epoch, tail->pos.epoch, sizeof c->epoch);
 	if (!c->want.has_since) {
 		c->after = tail->pos.seq;
 		read_done(c);
 		return;
 	}
 	c->recovered = true;
-	if (strcmp(since->epoch, tail->pos.epoch) != 0 ||
-	    since->seq > tail->pos.seq) {
-		/* Of another past: it gets all there is. */
-		shelve_gap(c, 0, tail->first - 1, "epoch");
-		c->after = tail->first - 1;
-	} else {
-		c->after = since->seq;
-	}
-	if (c->after == tail->pos.seq) {
-		read_done(c);
+	c->first = tail->first;
+	if (strcmp(since->epoch, tail->pos.epoch) == 0) {
+		read_after(c, since->seq);
 		return;
 	}
-	read_on(c);
+	c->asking = true;
+	store_resolve(c->bus->store, c->member->channel->stream, since,
+	    on_resolved, c);
 }
 
 static void

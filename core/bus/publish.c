@@ -117,11 +117,36 @@ not_to(const struct client *client, const struct channel *ch)
 	return m != NULL && m->echo ? NULL : client;
 }
 
+/* The storage went on without what it refused, or lost: say so. */
+static void
+tell_gap(struct channel *ch, const struct aqb_position *pos)
+{
+	struct aqb_msg *msg;
+	struct member *m;
+
+	if (ch->last.seq == 0 || pos->seq <= ch->last.seq + 1 ||
+	    strcmp(ch->last.epoch, pos->epoch) != 0) {
+		return;
+	}
+	msg =
+	    text_gap(ch, pos->epoch, ch->last.seq + 1, pos->seq - 1, "storage");
+	if (msg != NULL) {
+		bus_deliver(ch->bus, ch->lane, msg, NULL, 0, 0);
+		msg_unref(&msg);
+		return;
+	}
+	TAILQ_FOREACH (m, &ch->members, channel_link) {
+		bus_close(m->client, 1011, "out of memory");
+	}
+}
+
 /* Stamp and deliver a message whose position is known. */
 static void
 deliver(struct channel *ch, struct aqb_msg *msg, const struct client *client,
     const struct aqb_position *pos, uint64_t received_us)
 {
+	tell_gap(ch, pos);
+	ch->last = *pos;
 	msg_stamp(msg, pos);
 	count(ch, msg, client);
 	router_deliver(ch, msg, not_to(client, ch), received_us);
@@ -137,6 +162,9 @@ publish_free(struct publish **pubp)
 		LIST_REMOVE(pub, client_link);
 	}
 	if (pub->channel != NULL) {
+		if (pub->channel->held_back == pub) {
+			pub->channel->held_back = TAILQ_NEXT(pub, link);
+		}
 		TAILQ_REMOVE(&pub->channel->pending, pub, link);
 	}
 	msg_unref(&pub->msg);
@@ -170,7 +198,8 @@ finish(struct publish *pub)
 {
 	struct sighting outcome = { .pos = pub->pos, .stored = pub->stored };
 
-	if (pub->err == AQB_OK && pub->channel != NULL && !pub->is_early) {
+	if (pub->err == AQB_OK && pub->channel != NULL && !pub->is_early &&
+	    !pub->is_repeat) {
 		deliver(pub->channel, pub->msg, pub->client, &pub->pos,
 		    pub->received_us);
 	}
@@ -185,26 +214,47 @@ finish(struct publish *pub)
 	publish_free(&pub);
 }
 
+/* Let go what may go, in the order in which it was given to the storage. */
+static void
+move_on(struct channel *ch)
+{
+	struct publish *pub;
+
+	while ((pub = ch->held_back) != NULL) {
+		if (pub->decided) {
+			finish(pub);
+		} else if (pub->may_go) {
+			ch->held_back = TAILQ_NEXT(pub, link);
+			pub->is_early = true;
+			deliver(ch, pub->msg, pub->client, &pub->pos,
+			    pub->received_us);
+		} else {
+			break;
+		}
+	}
+}
+
 /* The storage has answered. */
 static void
 on_stored(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 {
 	struct publish *pub;
-	struct channel *ch;
 
 	OBJ_CAST(pub, arg, PUBLISH_MAGIC);
-	pub->decided = true;
-	pub->err = err;
 	if (err == AQB_OK) {
 		pub->pos = answer->pos;
 		pub->stored = (enum aqb_stored)answer->stored;
+		pub->is_repeat = (answer->flags & AQB_ANSWER_REPEATED) != 0;
 	}
-	ch = pub->channel;
-	if (ch == NULL) {
-		finish(pub);
-		return;
+	if (err == AQB_OK && (answer->flags & AQB_ANSWER_EARLY) != 0) {
+		pub->may_go = true;
+	} else {
+		pub->decided = true;
+		pub->err = err;
 	}
-	while ((pub = TAILQ_FIRST(&ch->pending)) != NULL && pub->decided) {
+	if (pub->channel != NULL && !pub->is_early) {
+		move_on(pub->channel);
+	} else if (pub->decided) {
 		finish(pub);
 	}
 }
@@ -226,6 +276,9 @@ publish_new(struct client *client, struct channel *ch)
 		LIST_INSERT_HEAD(&client->publishes, pub, client_link);
 	}
 	TAILQ_INSERT_TAIL(&ch->pending, pub, link);
+	if (ch->held_back == NULL) {
+		ch->held_back = pub;
+	}
 	return pub;
 }
 
@@ -297,16 +350,13 @@ append(struct publish *pub, struct aqb_msg *msg, struct aqb_slice id,
 		return;
 	}
 	if (when == AQB_EARLY) {
-		pub->is_early = true;
-		deliver(ch, pub->msg, pub->client, &pub->pos, pub->received_us);
-		return;
+		pub->may_go = true;
+	} else {
+		pub->decided = true;
+		pub->err = when < 0 ? (enum aqb_err)when : AQB_OK;
+		pub->stored = store_class(ch->bus->store, &ch->limits);
 	}
-	pub->decided = true;
-	pub->err = when < 0 ? (enum aqb_err)when : AQB_OK;
-	pub->stored = store_class(ch->bus->store, &ch->limits);
-	if (TAILQ_FIRST(&ch->pending) == pub) {
-		finish(pub);
-	} /* else it waits behind an older one */
+	move_on(ch);
 }
 
 void
@@ -367,6 +417,7 @@ router_channel_gone(struct channel *ch)
 {
 	struct publish *pub;
 
+	ch->held_back = NULL;
 	while ((pub = TAILQ_FIRST(&ch->pending)) != NULL) {
 		TAILQ_REMOVE(&ch->pending, pub, link);
 		pub->channel = NULL;

@@ -7,7 +7,9 @@
 struct publish {
 	uint32_t magic;
 	bool id_is_ours; /* the client sent none */
+	bool may_go;     /* its position is known before it is stored */
 	bool is_early;   /* delivered before it was stored */
+	bool is_repeat;  /* stored and delivered before */
 	bool decided;
 	enum aqb_err err;
 	enum aqb_stored stored;

@@ -29,38 +29,17 @@ shelf_add(struct shelf *s, struct aqb_msg *msg)
 	return true;
 }
 
-static uint64_t
-seq_of(const struct aqb_msg *msg)
+struct aqb_msg *
+shelf_take(struct shelf *s)
 {
-	struct aqb_msg_view v;
+	struct aqb_msg *msg;
 
-	msg_view(msg, &v);
-	return v.seq;
-}
-
-static struct aqb_msg *
-take(struct shelf *s)
-{
-	struct aqb_msg *msg = s->msg[s->taken++];
-
+	if (s->taken == s->n) {
+		return NULL;
+	}
+	msg = s->msg[s->taken++];
 	s->bytes -= msg_json(msg).len;
 	return msg;
-}
-
-void
-shelf_skip(struct shelf *s, uint64_t seq)
-{
-	while (s->taken < s->n && seq_of(s->msg[s->taken]) <= seq) {
-		struct aqb_msg *msg = take(s);
-
-		msg_unref(&msg);
-	}
-}
-
-uint64_t
-shelf_last(const struct shelf *s, uint64_t none)
-{
-	return s->taken == s->n ? none : seq_of(s->msg[s->n - 1]);
 }
 
 bool
@@ -69,7 +48,7 @@ shelf_send(struct shelf *s, struct client *client, size_t bytes)
 	size_t sent = 0;
 
 	while (s->taken < s->n && sent < bytes) {
-		struct aqb_msg *msg = take(s);
+		struct aqb_msg *msg = shelf_take(s);
 
 		sent += msg_json(msg).len;
 		bus_send(client, msg);

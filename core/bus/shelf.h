@@ -25,11 +25,8 @@ void shelf_fini(struct shelf *s);
 /* Takes a reference of its own; false without memory. */
 bool shelf_add(struct shelf *s, struct aqb_msg *msg);
 
-/* Drop messages from the front up to this seq. */
-void shelf_skip(struct shelf *s, uint64_t seq);
-
-/* The seq of the last message, `none` when there is none. */
-uint64_t shelf_last(const struct shelf *s, uint64_t none);
+/* The first message, and its reference; NULL when there is none. */
+struct aqb_msg *shelf_take(struct shelf *s);
 
 /* Send from the front, about this many bytes; true when nothing is left. */
 bool shelf_send(struct shelf *s, struct client *client, size_t bytes);

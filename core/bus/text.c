@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/why.h"
 #include "bus/channel.h"
+#include "proto/msg.h"
 
 void
 text_begin(struct buf *b, struct bus *bus, const char *type)
@@ -63,4 +64,27 @@ text_address(struct buf *b, const struct channel *ch)
 {
 	buf_printf(b, ",\"room\":\"%s\",\"channel\":\"%s\"", ch->room->name,
 	    ch->name);
+}
+
+struct aqb_msg *
+text_gap(const struct channel *ch, const char *epoch, uint64_t from,
+    uint64_t to, const char *reason)
+{
+	struct aqb_msg *msg;
+	struct buf b = { 0 };
+
+	text_begin(&b, ch->bus, "gap");
+	text_address(&b, ch);
+	buf_puts(&b, ",\"payload\":{\"from_seq\":");
+	if (from == 0) {
+		buf_puts(&b, "null");
+	} else {
+		buf_u64(&b, from);
+	}
+	buf_puts(&b, ",\"to_seq\":");
+	buf_u64(&b, to);
+	buf_printf(&b, ",\"epoch\":\"%s\",\"reason\":\"%s\"}}", epoch, reason);
+	msg = b.failed ? NULL : msg_text(b.data, b.len);
+	buf_fini(&b);
+	return msg;
 }

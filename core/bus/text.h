@@ -25,4 +25,12 @@ void text_error_body(struct buf *b, enum aqb_code code,
 struct channel;
 void text_address(struct buf *b, const struct channel *ch);
 
+/*
+ * The news that [from, to] of a channel will not come; a `from` of 0 is
+ * "unknown".  NULL when there is no memory: whoever cannot be told of a loss
+ * must not go on as if nothing were missing.
+ */
+struct aqb_msg *text_gap(const struct channel *ch, const char *epoch,
+    uint64_t from, uint64_t to, const char *reason);
+
 #endif

@@ -48,7 +48,7 @@ struct conf_server {
 	const char *node;          /* "" = the host's name */
 };
 
-enum conf_backend { CONF_STORAGE_MEMORY };
+enum conf_backend { CONF_STORAGE_MEMORY, CONF_STORAGE_REDIS_STREAMS };
 enum conf_mode { CONF_DEGRADED, CONF_STRICT };
 
 struct conf_storage {
@@ -57,6 +57,8 @@ struct conf_storage {
 	uint32_t history_size; /* messages of a channel, 0 = none */
 	uint64_t history_ttl;  /* ms, 0 = for ever */
 	uint64_t memory_limit; /* bytes */
+	uint64_t probe_interval;
+	uint64_t probe_timeout;
 };
 
 struct conf_telemetry {

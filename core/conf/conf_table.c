@@ -134,8 +134,9 @@ const struct conf_row conf_table[] = {
 	    "the machine.") },
 
 	/* storage: the history. */
-	{ ENUM(storage, backend, "memory", "memory",
-	    "Where messages are kept."),
+	{ ENUM(storage, backend, "memory|redis-streams", "memory",
+	    "Where messages are kept. It says which of the plugins "
+	    "storage-memory and storage-redis-streams runs."),
 	  .flag = "storage", .own = true },
 	{ ENUM(storage, mode, "degraded|strict", "degraded",
 	    "What happens while the backend is away. degraded delivers "
@@ -147,6 +148,13 @@ const struct conf_row conf_table[] = {
 	{ BYTES(storage, memory_limit, MIB, 1024 * GIB, "256MiB",
 	    "How much memory the history may take. Over it the oldest "
 	    "messages of all channels go first.") },
+	{ TIME(storage, probe_interval, 100, HOUR, "2s",
+	    "How often a backend that can be away is asked to write something "
+	    "and read it back. What comes of it is in /health."),
+	  .own = true },
+	{ TIME(storage, probe_timeout, 100, HOUR, "2s",
+	    "How long that may take before the storage counts as degraded."),
+	  .own = true },
 
 	/* telemetry: the port to watch the bus from. */
 	{ BOOL(telemetry, enabled, "yes",

@@ -32,6 +32,7 @@ struct slot {
 	enum aqb_err err;
 	struct aqb_answer answer;
 	struct aqb_msg **msgs;
+	char *value;
 	ask_check_f *check; /* or NULL */
 	void *check_arg;
 	ask_done_f *done;
@@ -78,7 +79,9 @@ drop_answer(struct slot *s)
 		msg_unref(&s->msgs[i]);
 	}
 	free(s->msgs);
+	free(s->value);
 	s->msgs = NULL;
+	s->value = NULL;
 	s->answer.n = 0;
 }
 
@@ -121,7 +124,14 @@ release(struct slot *s)
 	TAILQ_INSERT_HEAD(&s->desk->free, s, link);
 }
 
-/* End a question.  The slot is freed first: done() may ask the next one. */
+static bool
+is_early(const struct slot *s)
+{
+	return (s->answer.flags & AQB_ANSWER_EARLY) != 0;
+}
+
+/* End a question, or only tell an early answer to it.  The slot is freed
+ * first: done() may ask the next one. */
 static void
 finish(struct slot *s, enum aqb_err err)
 {
@@ -130,9 +140,15 @@ finish(struct slot *s, enum aqb_err err)
 	struct aqb_answer *answer;
 
 	s->msgs = NULL;
+	s->value = NULL;
 	s->answer.n = 0;
-	release(s);
+	if (err == AQB_OK && is_early(&was)) {
+		s->answered = false;
+	} else {
+		release(s);
+	}
 	was.answer.msgs = was.msgs;
+	was.answer.value.data = was.value;
 	answer = err == AQB_OK ? &was.answer : NULL;
 	if (was.check != NULL) {
 		err = was.check(was.check_arg, ticket, err, answer);
@@ -264,6 +280,7 @@ desk_end(struct desk *d, aqb_ticket ticket)
 		metric_add(METRIC_STRAY_ANSWERS_TOTAL, 1);
 		s->forgotten = true;
 		s->check = NULL;
+		s->answer.flags = 0;
 		return;
 	}
 	release(s);
@@ -292,7 +309,9 @@ makes_sense(enum aqb_err err, const struct aqb_answer *answer)
 		return true;
 	}
 	if (answer->size < sizeof *answer || answer->n > DESK_MESSAGES_MAX ||
-	    (answer->n > 0 && answer->msgs == NULL)) {
+	    (answer->n > 0 && answer->msgs == NULL) ||
+	    answer->value.len > DESK_VALUE_MAX ||
+	    (answer->value.len > 0 && answer->value.data == NULL)) {
 		return false;
 	}
 	for (size_t i = 0; i < answer->n; i++) {
@@ -304,11 +323,26 @@ makes_sense(enum aqb_err err, const struct aqb_answer *answer)
 }
 
 static bool
+copy_value(struct slot *s, const struct aqb_answer *answer)
+{
+	s->answer.value = (struct aqb_slice){ NULL, 0 };
+	if (answer->value.len == 0) {
+		return true;
+	}
+	s->value = try_strndup(answer->value.data, answer->value.len);
+	s->answer.value.len = s->value == NULL ? 0 : answer->value.len;
+	return s->value != NULL;
+}
+
+static bool
 copy_answer(struct slot *s, const struct aqb_answer *answer)
 {
 	s->answer = *answer;
 	s->answer.n = 0;
 	s->answer.msgs = NULL;
+	if (!copy_value(s, answer)) {
+		return false;
+	}
 	if (answer->n == 0) {
 		return true;
 	}
@@ -342,11 +376,13 @@ desk_answer(struct desk *d, aqb_ticket ticket, enum aqb_err err,
 {
 	static const struct aqb_answer nothing = { .size = sizeof nothing };
 	enum desk_take take = DESK_TAKEN;
+	bool replaces; /* an early answer that was not told yet */
 	struct slot *s;
 
 	OBJ_CHECK(d, DESK_MAGIC);
 	s = find(d, ticket);
-	if (s == NULL || s->answered) {
+	replaces = s != NULL && s->answered && is_early(s);
+	if (s == NULL || (s->answered && !replaces)) {
 		metric_add(METRIC_STRAY_ANSWERS_TOTAL, 1);
 		return DESK_STRAY;
 	}
@@ -358,11 +394,16 @@ desk_answer(struct desk *d, aqb_ticket ticket, enum aqb_err err,
 	if (err != AQB_OK || answer == NULL) {
 		answer = &nothing;
 	}
+	if (replaces) {
+		drop_answer(s);
+	}
 	s->err = copy_answer(s, answer) ? err : AQB_ENOMEM;
 	s->answered = true;
 	timer_stop(&s->deadline);
-	TAILQ_INSERT_TAIL(&d->answered, s, link);
-	tell_later(d);
+	if (!replaces) {
+		TAILQ_INSERT_TAIL(&d->answered, s, link);
+		tell_later(d);
+	}
 	return take;
 }
 

@@ -7,7 +7,9 @@
  * not a pointer, so that answers that come late or twice find nothing to
  * harm.  Each question ends exactly once: with its answer, at its deadline,
  * or because whoever asked ended it; done is always called in a later turn of
- * the loop than the question was asked in.
+ * the loop than the question was asked in.  An answer with AQB_ANSWER_EARLY
+ * lifts the deadline and ends nothing: done is called again with the answer
+ * that does, and only with that when it follows at once.
  */
 
 #include <arqonbus/storage.h>
@@ -20,6 +22,9 @@ struct loop;
 
 /* Messages that one answer may hold. */
 #define DESK_MESSAGES_MAX (1u << 16)
+
+/* How long a value in an answer may be, in bytes. */
+#define DESK_VALUE_MAX (64u * 1024u)
 
 /* err AQB_OK: *answer is borrowed for the call.  Otherwise answer is NULL;
  * AQB_ETIMEDOUT: there was none in time. */

@@ -166,10 +166,25 @@ open_one(struct plugins *p, struct plugin *pl, bool only_check,
 static bool
 is_wanted(const struct plugins *p, const struct dropin *d)
 {
-	/* [telemetry] enabled = no means the telemetry server. */
-	return d->enabled &&
-	    (p->conf->telemetry.enabled ||
-		strcmp(d->plugin, "telemetry-websocket") != 0);
+	/* [storage] backend chooses among the broker's own, and [telemetry]
+	 * enabled = no means the telemetry server. */
+	const struct {
+		const char *plugin;
+		bool wanted;
+	} choice[] = {
+		{ "storage-memory",
+		    p->conf->storage.backend == CONF_STORAGE_MEMORY },
+		{ "storage-redis-streams",
+		    p->conf->storage.backend == CONF_STORAGE_REDIS_STREAMS },
+		{ "telemetry-websocket", p->conf->telemetry.enabled },
+	};
+
+	for (size_t i = 0; i < sizeof choice / sizeof choice[0]; i++) {
+		if (strcmp(d->plugin, choice[i].plugin) == 0) {
+			return d->enabled && choice[i].wanted;
+		}
+	}
+	return d->enabled;
 }
 
 static struct plugin *

@@ -248,6 +248,7 @@ service_new(const struct service_env *env, const char *plugin)
 			.commands = do_commands,
 			.bus = env->hooks.bus,
 			.metrics = &metrics,
+			.msg_make = msg_make,
 		},
 		.env = env,
 		.plugin = xstrdup(plugin),

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/why.h"
 #include "host/health.h"
 #include "host/metric.h"
 #include "host/telemetry.h"
@@ -17,7 +18,8 @@
 struct store {
 	uint32_t magic;
 	struct desk *desk;
-	uint64_t deadline;
+	struct store_times times;
+	bool probing;
 	const struct aqb_storage_ops *ops; /* NULL: no backend */
 	void *self;
 	const char *name;
@@ -47,13 +49,18 @@ set_state(struct store *s, enum health_state state)
 	health_set_storage(state);
 }
 
-/* What an answer says about the backend.  A refusal of one request says
- * nothing. */
+/*
+ * What an answer says about the backend.  A refusal of one request says
+ * nothing; neither does an answer of one that can be probed, for it may have
+ * come from what it remembers.
+ */
 static void
 take_note(struct store *s, int err)
 {
 	if (err >= AQB_OK) {
-		set_state(s, HEALTH_OK);
+		if (s->ops == NULL || !AQB_HAS(s->ops, probe)) {
+			set_state(s, HEALTH_OK);
+		}
 	} else if (err == AQB_EUNAVAIL || err == AQB_EUNCERTAIN ||
 	    err == AQB_ETIMEDOUT) {
 		set_state(s, HEALTH_DEGRADED);
@@ -61,13 +68,13 @@ take_note(struct store *s, int err)
 }
 
 struct store *
-store_new(struct desk *desk, uint64_t deadline)
+store_new(struct desk *desk, const struct store_times *times)
 {
 	struct store *s = xnew(sizeof *s);
 
 	s->magic = STORE_MAGIC;
 	s->desk = desk;
-	s->deadline = deadline;
+	s->times = *times;
 	s->name = "none";
 	s->state = HEALTH_FAILED;
 	health_set_storage(s->state);
@@ -188,6 +195,48 @@ check_read(void *arg, aqb_ticket ticket, enum aqb_err err,
 }
 
 static enum aqb_err
+check_resolve(void *arg, aqb_ticket ticket, enum aqb_err err,
+    const struct aqb_answer *answer)
+{
+	struct store *s;
+
+	OBJ_CAST(s, arg, STORE_MAGIC);
+	if (err == AQB_OK && !epoch_is_right(&answer->pos)) {
+		return (enum aqb_err)garbage(s, "resolve: no position");
+	}
+	return check_any(s, ticket, err);
+}
+
+/* A value, of a keep; a probe has nothing to tell but that it went well. */
+static enum aqb_err
+check_keep(void *arg, aqb_ticket ticket, enum aqb_err err,
+    const struct aqb_answer *answer)
+{
+	struct store *s;
+
+	OBJ_CAST(s, arg, STORE_MAGIC);
+	if (err == AQB_OK && answer->value.len == 0) {
+		return (enum aqb_err)garbage(s, "keep: no value");
+	}
+	return check_any(s, ticket, err);
+}
+
+static enum aqb_err
+check_probe(void *arg, aqb_ticket ticket, enum aqb_err err,
+    const struct aqb_answer *answer)
+{
+	struct store *s;
+
+	(void)answer;
+	OBJ_CAST(s, arg, STORE_MAGIC);
+	s->probing = false;
+	if (s->ops != NULL) {
+		set_state(s, err == AQB_OK ? HEALTH_OK : HEALTH_DEGRADED);
+	}
+	return check_any(s, ticket, err);
+}
+
+static enum aqb_err
 check_forget(void *arg, aqb_ticket ticket, enum aqb_err err,
     const struct aqb_answer *answer)
 {
@@ -216,7 +265,7 @@ judge_append(struct store *s, aqb_ticket ticket, int when,
     const struct aqb_position *posp)
 {
 	if (when == AQB_PENDING) {
-		desk_set_deadline(s->desk, ticket, s->deadline);
+		desk_set_deadline(s->desk, ticket, s->times.append);
 		return when;
 	}
 	if (when == AQB_EARLY && position_is_right(posp)) {
@@ -266,7 +315,7 @@ store_tail(struct store *s, const char *stream, struct aqb_answer *answerp,
 	if (s->ops == NULL) {
 		return AQB_EUNAVAIL;
 	}
-	ticket = desk_ask_checked(s->desk, s->deadline, check_read, s,
+	ticket = desk_ask_checked(s->desk, s->times.read, check_read, s,
 	    done == NULL ? not_wanted : done, arg);
 	if (ticket == 0) {
 		return AQB_EFULL;
@@ -297,7 +346,7 @@ store_history(struct store *s, const char *stream,
 
 	OBJ_CHECK(s, STORE_MAGIC);
 	ticket =
-	    desk_ask_checked(s->desk, s->deadline, check_read, s, done, arg);
+	    desk_ask_checked(s->desk, s->times.read, check_read, s, done, arg);
 	if (ticket == 0) {
 		/* A million questions are open: the process is lost anyway. */
 		done(arg, AQB_EFULL, NULL);
@@ -316,7 +365,7 @@ store_forget(struct store *s, const char *stream, ask_done_f *done, void *arg)
 	aqb_ticket ticket;
 
 	OBJ_CHECK(s, STORE_MAGIC);
-	ticket = desk_ask_checked(s->desk, s->deadline, check_forget, s,
+	ticket = desk_ask_checked(s->desk, s->times.read, check_forget, s,
 	    done == NULL ? not_wanted : done, arg);
 	if (ticket == 0) {
 		return;
@@ -326,6 +375,77 @@ store_forget(struct store *s, const char *stream, ask_done_f *done, void *arg)
 		return;
 	}
 	s->ops->forget(s->self, ticket, stream);
+}
+
+int
+store_accept(struct store *s, const struct aqb_limits *limits,
+    struct aqb_why *why)
+{
+	OBJ_CHECK(s, STORE_MAGIC);
+	if (s->ops != NULL && AQB_HAS(s->ops, accept)) {
+		return s->ops->accept(s->self, limits, why);
+	}
+	if (limits->durability >= AQB_DURABLE_FSYNC) {
+		return refuse(why, AQB_EINVAL,
+		    "durability: %s keeps nothing that safe", s->name);
+	}
+	return AQB_OK;
+}
+
+void
+store_resolve(struct store *s, const char *stream,
+    const struct aqb_position *since, ask_done_f *done, void *arg)
+{
+	aqb_ticket ticket;
+
+	OBJ_CHECK(s, STORE_MAGIC);
+	ticket = desk_ask_checked(s->desk, s->times.read, check_resolve, s,
+	    done, arg);
+	if (ticket == 0) {
+		done(arg, AQB_EFULL, NULL);
+	} else if (s->ops == NULL) {
+		desk_answer(s->desk, ticket, AQB_EUNAVAIL, NULL);
+	} else if (!AQB_HAS(s->ops, resolve)) {
+		desk_answer(s->desk, ticket, AQB_ENOENT, NULL);
+	} else {
+		s->ops->resolve(s->self, ticket, stream, since);
+	}
+}
+
+bool
+store_keep(struct store *s, const char *key, struct aqb_slice value,
+    ask_done_f *done, void *arg)
+{
+	aqb_ticket ticket;
+
+	OBJ_CHECK(s, STORE_MAGIC);
+	if (s->ops == NULL || !AQB_HAS(s->ops, keep)) {
+		return false;
+	}
+	ticket =
+	    desk_ask_checked(s->desk, s->times.read, check_keep, s, done, arg);
+	if (ticket == 0) {
+		return false;
+	}
+	s->ops->keep(s->self, ticket, key, value);
+	return true;
+}
+
+void
+store_probe(struct store *s)
+{
+	aqb_ticket ticket;
+
+	OBJ_CHECK(s, STORE_MAGIC);
+	if (s->probing || s->ops == NULL || !AQB_HAS(s->ops, probe)) {
+		return;
+	}
+	ticket = desk_ask_checked(s->desk, s->times.probe, check_probe, s,
+	    not_wanted, NULL);
+	if (ticket != 0) {
+		s->probing = true;
+		s->ops->probe(s->self, ticket);
+	}
 }
 
 void

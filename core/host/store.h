@@ -15,8 +15,13 @@
 
 struct store;
 
-/* `deadline` (ms): how long an answer may take. */
-struct store *store_new(struct desk *desk, uint64_t deadline);
+/* How long answers may take, in milliseconds. */
+struct store_times {
+	uint64_t read;   /* and all else that is not named here */
+	uint64_t append; /* longer than the backend waits for what is away */
+	uint64_t probe;
+};
+struct store *store_new(struct desk *desk, const struct store_times *times);
 void store_free(struct store **storep);
 
 /* The one backend; the name lives as long as it.  Unbinding it, its open
@@ -46,6 +51,23 @@ void store_history(struct store *s, const char *stream,
 /* done may be NULL. */
 void store_forget(struct store *s, const char *stream, ask_done_f *done,
     void *arg);
+
+/* May a channel ask this?  AQB_OK, or a refusal with a sentence. */
+int store_accept(struct store *s, const struct aqb_limits *limits,
+    struct aqb_why *why);
+
+/* Where a position of another epoch is in today's; done is always called, in
+ * a later turn: with AQB_ENOENT when it is nowhere. */
+void store_resolve(struct store *s, const char *stream,
+    const struct aqb_position *since, ask_done_f *done, void *arg);
+
+/* Keep a value unless there is one, and learn which there is; false: the
+ * backend keeps none. */
+bool store_keep(struct store *s, const char *key, struct aqb_slice value,
+    ask_done_f *done, void *arg);
+
+/* Ask the backend how it is, if it can tell.  For a timer. */
+void store_probe(struct store *s);
 
 void store_usage(const struct store *s, uint64_t *messagesp, uint64_t *bytesp);
 

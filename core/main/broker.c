@@ -31,7 +31,8 @@
 
 #define BROKER_MAGIC 0xd84a1c37u
 #define BEAT_MS 500 /* well under what counts as stalled */
-#define STORAGE_DEADLINE_MS 10000
+#define STORAGE_READ_MS 10000
+#define STORAGE_APPEND_MS 60000 /* the backend gives up before */
 #define PLUGIN_STOP_MS 5000
 #define GOODBYE_MS 1000 /* beyond close_timeout, for clients to go */
 
@@ -55,6 +56,7 @@ struct broker {
 	struct pages pages;
 	struct sig *sig[4];
 	struct timer beat;
+	struct timer probe; /* of the storage */
 	struct timer goodbye;
 	uint64_t last_stats; /* monotonic ms */
 	bool stopping;
@@ -178,6 +180,16 @@ on_beat(void *arg)
 }
 
 static void
+on_probe(void *arg)
+{
+	struct broker *b;
+
+	OBJ_CAST(b, arg, BROKER_MAGIC);
+	store_probe(b->store);
+	timer_set(b->loop, &b->probe, b->conf->storage.probe_interval);
+}
+
+static void
 on_plugins_stopped(void *arg)
 {
 	struct broker *b;
@@ -218,6 +230,7 @@ stop(struct broker *b, int signo)
 	health_set_draining(true);
 	listener_free(&b->listener);
 	timer_stop(&b->beat);
+	timer_stop(&b->probe);
 	crew_drop_strangers(b->crew);
 	bus_close_all(b->bus, 1001, "the broker stops");
 	b->last_stats = loop_now(b->loop);
@@ -244,7 +257,12 @@ put_together(struct broker *b)
 	struct net_conf net = net_settings(b);
 
 	b->desk = desk_new(b->loop);
-	b->store = store_new(b->desk, STORAGE_DEADLINE_MS);
+	b->store = store_new(b->desk,
+	    &(struct store_times){
+		.read = STORAGE_READ_MS,
+		.append = STORAGE_APPEND_MS,
+		.probe = b->conf->storage.probe_timeout,
+	    });
 	b->bus = bus_new(b->loop, b->store, &bus);
 	b->env = (struct service_env){
 		.loop = b->loop,
@@ -297,6 +315,7 @@ broker_new(const struct conf *conf)
 	name_node(b);
 	put_together(b);
 	timer_init(&b->beat, on_beat, b);
+	timer_init(&b->probe, on_probe, b);
 	timer_init(&b->goodbye, on_goodbye, b);
 	return b;
 }
@@ -314,6 +333,7 @@ broker_free(struct broker **brokerp)
 		sig_free(&b->sig[i]);
 	}
 	timer_stop(&b->beat);
+	timer_stop(&b->probe);
 	timer_stop(&b->goodbye);
 	listener_free(&b->listener);
 	/* The workers say goodbye for those that are still there. */
@@ -381,6 +401,7 @@ broker_start(struct broker *b, struct aqb_why *why)
 	health_beat();
 	b->last_stats = loop_now(b->loop);
 	on_beat(b);
+	on_probe(b);
 	LOG(AQB_INFO, "listening", F("host", c->host),
 	    FN("port", listener_port(b->listener)),
 	    F("version", ARQONBUS_VERSION), F("node", b->node));

@@ -40,9 +40,10 @@ struct aqb_msg {
 	uint32_t text;
 	uint32_t frame; /* 0 until stamped */
 	bool is_binary;
+	bool id_is_given;
 	int64_t timestamp;
 	uint64_t seq;
-	struct piece id, type, room, channel, from, payload, metadata;
+	struct piece id, type, room, channel, from, payload, metadata, epoch;
 	char data[];
 };
 
@@ -211,6 +212,7 @@ msg_seal(struct aqb_msg *msg, const struct msg_fields *f)
 	assert(len + WS_HEAD_MAX + 96 <= msg->payload.at);
 
 	msg->timestamp = f->timestamp;
+	msg->id_is_given = f->id_is_given;
 	msg->text = (uint32_t)(msg->payload.at - len);
 	p = msg->data + msg->text;
 	p = put_field(msg, &msg->id, p, HEAD_FIELD("id"), f->id);
@@ -256,6 +258,9 @@ prepend_position(struct aqb_msg *msg, const struct aqb_position *pos)
 	p -= 7;
 	memcpy(p, ",\"seq\":", 7);
 	prepend(msg, p, (size_t)(text + sizeof text - p));
+	msg->epoch.at =
+	    msg->text + (uint32_t)(text + sizeof text - 1 - epoch - p);
+	msg->epoch.len = (uint32_t)epoch;
 	msg->seq = pos->seq;
 }
 
@@ -394,6 +399,8 @@ msg_view(const struct aqb_msg *msg, struct aqb_msg_view *view)
 		.bytes = msg->size,
 		.timestamp = msg->timestamp,
 		.seq = msg->seq,
+		.flags = (msg->is_binary ? AQB_MSG_BINARY : 0) |
+		    (msg->id_is_given ? AQB_MSG_GIVEN_ID : 0),
 		.id = slice(msg, msg->id),
 		.type = slice(msg, msg->type),
 		.room = slice(msg, msg->room),
@@ -401,5 +408,6 @@ msg_view(const struct aqb_msg *msg, struct aqb_msg_view *view)
 		.from = slice(msg, msg->from),
 		.payload = slice(msg, msg->payload),
 		.metadata = slice(msg, msg->metadata),
+		.epoch = slice(msg, msg->epoch),
 	};
 }

@@ -55,6 +55,7 @@ struct msg_fields {
 	struct aqb_slice from;
 	struct aqb_slice to; /* a JSON value with its quotes; empty: none */
 	int64_t timestamp;   /* wall clock, milliseconds */
+	bool id_is_given;    /* by the sender */
 };
 
 void msg_seal(struct aqb_msg *msg, const struct msg_fields *fields);
@@ -87,6 +88,10 @@ bool msg_is_binary(const struct aqb_msg *msg);
 void msg_put_binary(const struct aqb_msg *msg, struct buf *out);
 
 void msg_view(const struct aqb_msg *msg, struct aqb_msg_view *view);
+
+/* See aqb_host.msg_make: all three steps at once, of what a storage kept. */
+struct aqb_msg *msg_make(const struct aqb_msg_view *view,
+    const struct aqb_position *pos);
 
 /* How many messages there are in this process, for tests and metrics. */
 uint64_t msg_alive(void);

@@ -131,6 +131,15 @@ struct aqb_host {
 
 	const struct aqb_bus *bus;
 	const struct aqb_metrics *metrics;
+
+	/*
+	 * A message again from what a storage kept of it: every slice of the
+	 * view but metadata is needed, its size, bytes and seq are not read.
+	 * One reference, the caller's; NULL when what was kept is no message,
+	 * or there is no memory.
+	 */
+	struct aqb_msg *(*msg_make)(const struct aqb_msg_view *view,
+	    const struct aqb_position *pos);
 	/* ABI 0.1 ends here.  Add below this line only. */
 };
 

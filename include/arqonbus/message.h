@@ -24,6 +24,9 @@ struct aqb_position {
 	char epoch[AQB_EPOCH_SIZE];
 };
 
+#define AQB_MSG_BINARY 0x01u   /* it came as bytes; the payload is base64 */
+#define AQB_MSG_GIVEN_ID 0x02u /* its sender chose the id, to repeat it by */
+
 /*
  * What is in a message.  The slices belong to the message and live as long as
  * the reference that was used to look.  Room and channel are empty where they
@@ -41,6 +44,8 @@ struct aqb_msg_view {
 	struct aqb_slice from;
 	struct aqb_slice payload;
 	struct aqb_slice metadata;
+	struct aqb_slice epoch; /* empty until then, too */
+	uint32_t flags;         /* AQB_MSG_* */
 	/* ABI 0.1 ends here.  Add below this line only. */
 };
 

@@ -38,11 +38,21 @@ enum aqb_stored {
 	AQB_STORED_REPLICATED = 4,
 };
 
+/* What a channel wants an acknowledged message to survive. */
+enum aqb_durability {
+	AQB_DURABLE_DEFAULT = 0,    /* what the backend does by itself */
+	AQB_DURABLE_EPHEMERAL = 1,  /* nothing: it is not kept */
+	AQB_DURABLE_STORED = 2,     /* the broker's end */
+	AQB_DURABLE_FSYNC = 3,      /* a power cut */
+	AQB_DURABLE_REPLICATED = 4, /* the loss of a machine */
+};
+
 /* What a channel asks of its stream. */
 struct aqb_limits {
 	uint32_t size;
 	uint32_t history_size; /* messages kept; 0 keeps none */
 	uint64_t history_ttl;  /* milliseconds; 0 is for ever */
+	uint32_t durability;   /* enum aqb_durability */
 	/* ABI 0.1 ends here.  Add below this line only. */
 };
 
@@ -64,9 +74,20 @@ struct aqb_range {
 };
 
 /*
+ * append: the position is final and the message may be delivered now.  The
+ * question stays open, without a deadline, until it is answered once more,
+ * when the message is stored.
+ */
+#define AQB_ANSWER_EARLY 0x01u
+/* append: a message of this sender and id is there already, at this position;
+ * it is not to be delivered again. */
+#define AQB_ANSWER_REPEATED 0x02u
+
+/*
  * An answer.  All of it is borrowed for the call of host->answer().  Append
  * fills pos and stored; history and tail fill the ends of the stream (first
- * is last + 1 when nothing is kept), history the messages, oldest first.
+ * is last + 1 when nothing is kept), history the messages, oldest first;
+ * resolve fills pos; keep fills value.
  */
 struct aqb_answer {
 	uint32_t size;
@@ -75,8 +96,10 @@ struct aqb_answer {
 	uint64_t first;          /* seq of the oldest message kept */
 	struct aqb_msg *const *msgs;
 	size_t n;
-	bool more; /* the range holds more than limit and bytes allowed */
-		   /* ABI 0.1 ends here.  Add below this line only. */
+	bool more;      /* the range holds more than limit and bytes allowed */
+	uint32_t flags; /* AQB_ANSWER_* */
+	struct aqb_slice value;
+	/* ABI 0.1 ends here.  Add below this line only. */
 };
 
 typedef int aqb_store_append_f(void *self, aqb_ticket ticket,
@@ -91,6 +114,13 @@ typedef void aqb_store_forget_f(void *self, aqb_ticket ticket,
 typedef void aqb_store_usage_f(void *self, uint64_t *messagesp,
     uint64_t *bytesp);
 typedef void aqb_store_cancel_f(void *self, aqb_ticket ticket);
+typedef int aqb_store_accept_f(void *self, const struct aqb_limits *limits,
+    struct aqb_why *why);
+typedef void aqb_store_resolve_f(void *self, aqb_ticket ticket,
+    const char *stream, const struct aqb_position *since);
+typedef void aqb_store_probe_f(void *self, aqb_ticket ticket);
+typedef void aqb_store_keep_f(void *self, aqb_ticket ticket, const char *key,
+    struct aqb_slice value);
 
 /* The backend's messages outlive the broker. */
 #define AQB_STORE_DURABLE 0x01u
@@ -102,7 +132,9 @@ struct aqb_storage_ops {
 	uint32_t caps;   /* AQB_STORE_* */
 	uint32_t stored; /* what AQB_DONE means: enum aqb_stored */
 
-	/* Put a message at the end of its stream and say where that is. */
+	/* Put a message at the end of its stream and say where that is.  The
+	 * answers of one stream come in the order of its appends.  One that
+	 * is PENDING is answered within a minute. */
 	aqb_store_append_f *append;
 
 	/* Where does the stream end?  Begins the stream if there is none, so
@@ -110,7 +142,8 @@ struct aqb_storage_ops {
 	 * message.  Answers without messages. */
 	aqb_store_tail_f *tail;
 
-	/* Read a range. */
+	/* Read a range.  Nothing is given that append has not answered, so
+	 * that who reads and then listens gets no message twice. */
 	aqb_store_history_f *history;
 
 	/* Drop the stream; the next append begins another epoch. */
@@ -122,6 +155,24 @@ struct aqb_storage_ops {
 	/* Nobody waits for this ticket any more.  It must still be answered,
 	 * or may be forgotten.  Optional. */
 	aqb_store_cancel_f *cancel;
+
+	/* May a channel ask this?  Refuses with a sentence.  Optional: all but
+	 * AQB_DURABLE_FSYNC and AQB_DURABLE_REPLICATED. */
+	aqb_store_accept_f *accept;
+
+	/* A client knows a position of another epoch than today's.  Answers
+	 * with the place in today's that has the same messages before it, or
+	 * AQB_ENOENT when there is none.  Optional: there never is. */
+	aqb_store_resolve_f *resolve;
+
+	/* Write something and read it back, all the way.  Asked every so
+	 * often; what it answers is what /health says.  Optional: the answers
+	 * to other questions tell. */
+	aqb_store_probe_f *probe;
+
+	/* Keep a small value under this key unless there is one, and answer
+	 * with the one that is kept then.  Optional. */
+	aqb_store_keep_f *keep;
 	/* ABI 0.1 ends here.  Add below this line only. */
 };
 

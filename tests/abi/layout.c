@@ -86,6 +86,15 @@ IS(AQB_ERROR, 3);
 
 IS(AQB_CMD_ADMIN, 1);
 IS(AQB_RANGE_LAST, 1);
+IS(AQB_MSG_BINARY, 1);
+IS(AQB_MSG_GIVEN_ID, 2);
+IS(AQB_ANSWER_EARLY, 1);
+IS(AQB_ANSWER_REPEATED, 2);
+IS(AQB_DURABLE_DEFAULT, 0);
+IS(AQB_DURABLE_EPHEMERAL, 1);
+IS(AQB_DURABLE_STORED, 2);
+IS(AQB_DURABLE_FSYNC, 3);
+IS(AQB_DURABLE_REPLICATED, 4);
 IS(AQB_STORE_DURABLE, 1);
 IS(AQB_STORE_SHARED, 2);
 IS(AQB_NAME_MAX, 64);
@@ -126,12 +135,15 @@ AT(aqb_msg_view, channel, 72);
 AT(aqb_msg_view, from, 88);
 AT(aqb_msg_view, payload, 104);
 AT(aqb_msg_view, metadata, 120);
-SIZE(aqb_msg_view, 136);
+AT(aqb_msg_view, epoch, 136);
+AT(aqb_msg_view, flags, 152);
+SIZE(aqb_msg_view, 160);
 
 AT(aqb_limits, size, 0);
 AT(aqb_limits, history_size, 4);
 AT(aqb_limits, history_ttl, 8);
-SIZE(aqb_limits, 16);
+AT(aqb_limits, durability, 16);
+SIZE(aqb_limits, 24);
 
 AT(aqb_range, size, 0);
 AT(aqb_range, flags, 4);
@@ -151,7 +163,9 @@ AT(aqb_answer, first, 56);
 AT(aqb_answer, msgs, 64);
 AT(aqb_answer, n, 72);
 AT(aqb_answer, more, 80);
-SIZE(aqb_answer, 88);
+AT(aqb_answer, flags, 84);
+AT(aqb_answer, value, 88);
+SIZE(aqb_answer, 104);
 
 AT(aqb_storage_ops, size, 0);
 AT(aqb_storage_ops, caps, 4);
@@ -162,7 +176,11 @@ AT(aqb_storage_ops, history, 32);
 AT(aqb_storage_ops, forget, 40);
 AT(aqb_storage_ops, usage, 48);
 AT(aqb_storage_ops, cancel, 56);
-SIZE(aqb_storage_ops, 64);
+AT(aqb_storage_ops, accept, 64);
+AT(aqb_storage_ops, resolve, 72);
+AT(aqb_storage_ops, probe, 80);
+AT(aqb_storage_ops, keep, 88);
+SIZE(aqb_storage_ops, 96);
 
 AT(aqb_event, size, 0);
 AT(aqb_event, severity, 4);
@@ -260,7 +278,8 @@ AT(aqb_host, plugins, 144);
 AT(aqb_host, commands, 152);
 AT(aqb_host, bus, 160);
 AT(aqb_host, metrics, 168);
-SIZE(aqb_host, 176);
+AT(aqb_host, msg_make, 176);
+SIZE(aqb_host, 184);
 
 AT(aqb_stats, size, 0);
 AT(aqb_stats, name, 8);

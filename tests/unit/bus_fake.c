@@ -504,7 +504,7 @@ make(void)
 
 	loop = loop_new();
 	desk = desk_new(loop);
-	store = store_new(desk, 5000);
+	store = store_new(desk, &(struct store_times){ 5000, 5000, 5000 });
 	store_bind(store, &backend_ops, NULL, "fake");
 	port_init(&port);
 	bus = bus_new(loop, store, &settings);

@@ -99,11 +99,18 @@ extern struct backend {
 	size_t keeps;           /* messages a stream */
 	size_t page;            /* at most so many in one answer; 0: no limit */
 	uint64_t bytes;         /* what usage says */
+	bool resolves;          /* every epoch counts on in the next */
 	size_t appends, forgot; /* how often it was asked */
 } backend;
 
 /* The nth message that waits, counted from 0, is stored, or is not. */
 void backend_answers(size_t nth, enum aqb_err err);
+/* It may be delivered now, and waits on; counted alike. */
+void backend_lets_go(size_t nth);
+/* It was stored before, as seq of its stream. */
+void backend_has(size_t nth, uint64_t seq);
+/* The stream goes on as if so many more had been stored. */
+void backend_skips(const char *stream, uint64_t n);
 /* Answer the reads that wait. */
 void backend_reads(void);
 /* A new epoch for every stream, nothing kept. */

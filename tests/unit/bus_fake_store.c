@@ -206,6 +206,18 @@ fake_usage(void *self, uint64_t *messagesp, uint64_t *bytesp)
 	*bytesp = backend.bytes;
 }
 
+static void
+fake_resolve(void *self, aqb_ticket ticket, const char *name,
+    const struct aqb_position *since)
+{
+	struct stream *s = stream_of(name);
+	struct aqb_answer a = { .size = sizeof a, .pos.seq = since->seq };
+
+	(void)self;
+	memcpy(a.pos.epoch, s->epoch, sizeof s->epoch);
+	desk_answer(desk, ticket, backend.resolves ? AQB_OK : AQB_ENOENT, &a);
+}
+
 const struct aqb_storage_ops backend_ops = {
 	.size = sizeof backend_ops,
 	.stored = AQB_STORED_MEMORY,
@@ -214,6 +226,7 @@ const struct aqb_storage_ops backend_ops = {
 	.history = fake_history,
 	.forget = fake_forget,
 	.usage = fake_usage,
+	.resolve = fake_resolve,
 };
 
 static void
@@ -238,6 +251,50 @@ backend_answers(size_t nth, enum aqb_err err)
 	desk_answer(desk, w->ticket, err, err == AQB_OK ? &a : NULL);
 	take_waiting(nth);
 	settle();
+}
+
+void
+backend_lets_go(size_t nth)
+{
+	struct waiting *w = &waiting[nth];
+	struct aqb_answer a = { .size = sizeof a, .flags = AQB_ANSWER_EARLY };
+
+	ck_assert_uint_lt(nth, waiting_count);
+	w->pos = a.pos = keep(w->stream, w->msg);
+	msg_unref(&w->msg);
+	a.first = w->stream->first;
+	desk_answer(desk, w->ticket, AQB_OK, &a);
+	settle();
+}
+
+void
+backend_has(size_t nth, uint64_t seq)
+{
+	struct waiting *w = &waiting[nth];
+	struct aqb_answer a = {
+		.size = sizeof a,
+		.stored = AQB_STORED_REDIS,
+		.flags = AQB_ANSWER_REPEATED,
+		.pos.seq = seq,
+	};
+
+	ck_assert_uint_lt(nth, waiting_count);
+	memcpy(a.pos.epoch, w->stream->epoch, sizeof w->stream->epoch);
+	desk_answer(desk, w->ticket, AQB_OK, &a);
+	take_waiting(nth);
+	settle();
+}
+
+void
+backend_skips(const char *stream, uint64_t n)
+{
+	struct stream *s = stream_of(stream);
+
+	while (s->first <= s->last) {
+		drop_first(s);
+	}
+	s->last += n;
+	s->first = s->last + 1;
 }
 
 void

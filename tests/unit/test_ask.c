@@ -344,6 +344,53 @@ START_TEST(tickets_have_no_top_bit_and_there_is_a_most)
 }
 END_TEST
 
+START_TEST(an_early_answer_ends_nothing_but_the_deadline)
+{
+	struct aqb_answer answer = {
+		.size = sizeof answer,
+		.flags = AQB_ANSWER_EARLY,
+		.pos = { .seq = 7 },
+	};
+	aqb_ticket ticket = desk_ask(desk, 20, on_answer, &told);
+
+	desk_answer(desk, ticket, AQB_OK, &answer);
+	turn_until(&told.told);
+	ck_assert_uint_eq(told.seq, 7);
+	ck_assert_uint_eq(desk_open(desk), 1);
+	desk_ask(desk, 40, on_answer, &other); /* longer than the deadline */
+	turn_until(&other.told);
+	ck_assert_uint_eq(told.times, 1);
+	answer.flags = 0;
+	told.told = false;
+	ck_assert_int_eq(desk_answer(desk, ticket, AQB_OK, &answer),
+	    DESK_TAKEN);
+	turn_until(&told.told);
+	ck_assert_uint_eq(told.times, 2);
+	ck_assert_uint_eq(desk_open(desk), 0);
+}
+END_TEST
+
+START_TEST(an_early_answer_that_is_overtaken_is_not_told)
+{
+	struct aqb_answer answer = {
+		.size = sizeof answer,
+		.flags = AQB_ANSWER_EARLY,
+		.pos = { .seq = 7 },
+	};
+	aqb_ticket ticket = desk_ask(desk, 0, on_answer, &told);
+
+	desk_answer(desk, ticket, AQB_OK, &answer);
+	answer.flags = 0;
+	answer.pos.seq = 8;
+	ck_assert_int_eq(desk_answer(desk, ticket, AQB_OK, &answer),
+	    DESK_TAKEN);
+	turn_until(&told.told);
+	ck_assert_uint_eq(told.times, 1);
+	ck_assert_uint_eq(told.seq, 8);
+	ck_assert_uint_eq(desk_open(desk), 0);
+}
+END_TEST
+
 START_TEST(a_desk_may_close_with_answers_untold)
 {
 	struct aqb_msg *msg = make_msg("{}");
@@ -392,6 +439,8 @@ main(void)
 	    0, 6);
 	tcase_add_test(t, a_check_decides_what_is_believed);
 	tcase_add_test(t, tickets_have_no_top_bit_and_there_is_a_most);
+	tcase_add_test(t, an_early_answer_ends_nothing_but_the_deadline);
+	tcase_add_test(t, an_early_answer_that_is_overtaken_is_not_told);
 	tcase_add_test(t, a_desk_may_close_with_answers_untold);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -160,6 +160,63 @@ START_TEST(another_epoch_gets_a_gap_and_all_that_is_kept)
 }
 END_TEST
 
+START_TEST(an_epoch_that_counts_on_is_no_loss)
+{
+	struct joined j;
+
+	backend.resolves = true;
+	publish(1, 5);
+	j = catch_up(bob, 3, "the-one-before");
+	ck_assert(j.result.was_recovering);
+	ck_assert(j.result.recovered);
+	hears_range(bob, 4, 5);
+	hears_nothing(bob);
+}
+END_TEST
+
+START_TEST(but_not_beyond_its_end)
+{
+	struct joined j;
+
+	backend.resolves = true;
+	publish(1, 2);
+	j = catch_up(bob, 3, "the-one-before");
+	ck_assert(!j.result.recovered);
+	hears_gap(bob, "'from_seq':null,", "'to_seq':0,", "'reason':'epoch'");
+	hears_range(bob, 1, 2);
+}
+END_TEST
+
+START_TEST(a_hole_while_it_reads_is_one_gap)
+{
+	struct joined j = join(bob, "c", "d");
+
+	leave(bob, "c", "d");
+	publish(1, 5);
+	backend.reads_wait = true;
+	ck_assert(!catch_up(bob, 2, j.result.pos.epoch).is_answered);
+	publish(6, 6);
+	backend.reads_wait = false;
+	backend_reads();
+	late_join();
+	hears_range(bob, 3, 6);
+	hears_nothing(bob);
+
+	leave(bob, "c", "d");
+	backend.reads_wait = true;
+	ck_assert(!catch_up(bob, 5, j.result.pos.epoch).is_answered);
+	publish(7, 7);
+	backend_reads();
+	backend_skips("c:d", 3);
+	publish(11, 11);
+	late_join();
+	hears_range(bob, 6, 7);
+	hears_gap(bob, "'from_seq':8,", "'to_seq':10,", "'reason':'storage'");
+	hears_range(bob, 11, 11);
+	hears_nothing(bob);
+}
+END_TEST
+
 START_TEST(a_position_that_was_never_given_is_of_another_life)
 {
 	struct joined j = join(bob, "c", "d");
@@ -343,6 +400,9 @@ main(void)
 	tcase_add_test(t, what_is_no_longer_kept_is_a_gap);
 	tcase_add_test(t, all_of_it_may_be_a_gap);
 	tcase_add_test(t, another_epoch_gets_a_gap_and_all_that_is_kept);
+	tcase_add_test(t, an_epoch_that_counts_on_is_no_loss);
+	tcase_add_test(t, but_not_beyond_its_end);
+	tcase_add_test(t, a_hole_while_it_reads_is_one_gap);
 	tcase_add_test(t, a_position_that_was_never_given_is_of_another_life);
 	tcase_add_test(t, many_pages_make_one_past);
 	tcase_add_test(t, what_comes_while_it_reads_follows_without_a_hole);

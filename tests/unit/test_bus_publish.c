@@ -62,6 +62,66 @@ START_TEST(what_is_early_is_delivered_before_its_ack)
 }
 END_TEST
 
+START_TEST(what_may_go_before_it_is_stored_goes_in_its_turn)
+{
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m1");
+	say(ada, PUBLISH, "m2");
+	backend.mode = BACKEND_EARLY;
+	say(ada, PUBLISH, "m3");
+	hears_nothing(bob); /* the two before it first */
+	backend_lets_go(0);
+	hears(bob, "'id':'m1'");
+	backend_lets_go(1);
+	hears(bob, "'id':'m2'");
+	hears(bob, "'id':'m3'");
+	hears_nothing(ada);
+	backend_answers(1, AQB_OK);
+	hears(ada, "'type':'ack'", "'id':'m2'");
+	backend_answers(0, AQB_OK);
+	hears(ada, "'type':'ack'", "'id':'m1'");
+	backend_answers(0, AQB_EUNAVAIL);
+	hears(ada, "'code':'STORAGE_UNAVAILABLE'", "'stored':false");
+	hears_nothing(bob);
+}
+END_TEST
+
+START_TEST(what_the_storage_has_already_is_acked_and_not_delivered)
+{
+	say(ada, PUBLISH, "m1");
+	hears(ada, "'type':'ack'");
+	hears(bob, "'id':'m1'");
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m2");
+	backend_has(0, 1);
+	hears(ada, "'type':'ack'", "'seq':1,");
+	hears_nothing(bob);
+}
+END_TEST
+
+START_TEST(a_hole_in_the_positions_is_told_as_a_gap)
+{
+	say(ada, PUBLISH, "m1");
+	hears(bob, "'id':'m1'", "'seq':1,");
+	backend_skips("c:d", 2);
+	say(ada, PUBLISH, "m2");
+	hears(bob, "'type':'gap'", "'from_seq':2,", "'to_seq':3,",
+	    "'reason':'storage'");
+	hears(bob, "'id':'m2'", "'seq':4,");
+}
+END_TEST
+
+START_TEST(a_new_epoch_is_no_hole)
+{
+	say(ada, PUBLISH, "m1");
+	hears(bob, "'id':'m1'");
+	backend_loses_all();
+	backend_skips("c:d", 7);
+	say(ada, PUBLISH, "m2");
+	hears(bob, "'id':'m2'", "'seq':8,");
+}
+END_TEST
+
 START_TEST(answers_in_any_order_are_delivered_in_theirs)
 {
 	backend.mode = BACKEND_LATER;
@@ -336,6 +396,11 @@ main(void)
 	tcase_add_test(t, an_id_of_ours_is_told_in_the_ack);
 	tcase_add_test(t, nothing_is_delivered_before_it_is_stored);
 	tcase_add_test(t, what_is_early_is_delivered_before_its_ack);
+	tcase_add_test(t, what_may_go_before_it_is_stored_goes_in_its_turn);
+	tcase_add_test(t,
+	    what_the_storage_has_already_is_acked_and_not_delivered);
+	tcase_add_test(t, a_hole_in_the_positions_is_told_as_a_gap);
+	tcase_add_test(t, a_new_epoch_is_no_hole);
 	tcase_add_test(t, answers_in_any_order_are_delivered_in_theirs);
 	tcase_add_test(t, a_refused_one_holds_up_nobody);
 	tcase_add_test(t, every_refusal_says_whether_it_may_be_stored);

@@ -157,9 +157,9 @@ static const struct flag_refusal {
 	    "--redis-url: no section, and no plugin in" },
 	{ "--config=c/none.conf", "c/none.conf: cannot be read" },
 	{ "--io-threads=65", "--io-threads: io_threads: 65 is above 64" },
-	{ "--storage=redis-streams",
-	    "--storage: backend: \"redis-streams\" is not known; "
-	    "write memory" },
+	{ "--storage=tape",
+	    "--storage: backend: \"tape\" is not known; "
+	    "write memory or redis-streams" },
 };
 
 START_TEST(a_wrong_flag_is_refused_with_its_name)

@@ -30,7 +30,8 @@ life_setup(void)
 	zoo_setup();
 	flag("--plugin-path");
 	flag(zoo);
-	store = store_new(desk, DEADLINE_MS);
+	store = store_new(desk,
+	    &(struct store_times){ DEADLINE_MS, DEADLINE_MS, DEADLINE_MS });
 	env = (struct service_env){
 		.loop = loop,
 		.desk = desk,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "proto/msg.h"
 
@@ -251,6 +252,124 @@ START_TEST(bytes_in_json_say_how_they_are_written)
 }
 END_TEST
 
+static struct aqb_msg_view
+kept(void)
+{
+	return (struct aqb_msg_view){
+		.size = sizeof(struct aqb_msg_view),
+		.id = slice("i\\u00e9"),
+		.type = slice("event"),
+		.room = slice("r"),
+		.channel = slice("c"),
+		.from = slice("f"),
+		.payload = slice("{\"a\": 1}"),
+		.metadata = slice("{\"k\":2}"),
+		.timestamp = 1000,
+		.flags = AQB_MSG_GIVEN_ID,
+	};
+}
+
+static void
+assert_slice(struct aqb_slice have, struct aqb_slice want)
+{
+	ck_assert_uint_eq(have.len, want.len);
+	ck_assert_mem_eq(have.data, want.data, want.len);
+}
+
+START_TEST(what_was_kept_is_the_same_message_again)
+{
+	struct aqb_msg_view was = kept(), is;
+	struct aqb_msg *msg = msg_make(&was, &here);
+
+	ck_assert_ptr_nonnull(msg);
+	assert_json(msg,
+	    "{\"version\":\"1.0\",\"seq\":42,\"epoch\":\"ep\","
+	    "\"id\":\"i\\u00e9\",\"type\":\"event\",\"room\":\"r\","
+	    "\"channel\":\"c\",\"from\":\"f\","
+	    "\"timestamp\":\"1970-01-01T00:00:01.000Z\","
+	    "\"payload\":{\"a\": 1},\"metadata\":{\"k\":2}}");
+	msg_view(msg, &is);
+	assert_slice(is.id, was.id);
+	assert_slice(is.payload, was.payload);
+	assert_slice(is.metadata, was.metadata);
+	assert_slice(is.epoch, slice("ep"));
+	ck_assert_uint_eq(is.flags, AQB_MSG_GIVEN_ID);
+	ck_assert_int_eq(is.timestamp, 1000);
+	msg_unref(&msg);
+}
+END_TEST
+
+START_TEST(bytes_that_were_kept_are_bytes_again)
+{
+	struct aqb_msg_view was = kept(), is;
+	struct aqb_msg *msg;
+
+	was.flags = AQB_MSG_BINARY;
+	was.payload = slice("\"AAECAw==\"");
+	msg = msg_make(&was, &here);
+	ck_assert_ptr_nonnull(msg);
+	ck_assert(msg_is_binary(msg));
+	msg_view(msg, &is);
+	assert_slice(is.payload, was.payload);
+	ck_assert_uint_eq(is.flags, AQB_MSG_BINARY);
+	msg_unref(&msg);
+}
+END_TEST
+
+/* One thing of what was kept is not right. */
+static const struct {
+	size_t place; /* of a slice in the view */
+	const char *text;
+} spoiled[] = {
+#define SPOILED(field, text)                               \
+	{                                                  \
+		offsetof(struct aqb_msg_view, field), text \
+	}
+	SPOILED(id, ""),
+	SPOILED(id, "a\"b"),
+	SPOILED(id, "a\nb"),
+	SPOILED(id, "\\ud800"),
+	SPOILED(type, ""),
+	SPOILED(type, "a b"),
+	SPOILED(room, "a:b"),
+	SPOILED(channel, ""),
+	SPOILED(from, "\",\"x"),
+	SPOILED(payload, ""),
+	SPOILED(payload, "{"),
+	SPOILED(payload, "{} {}"),
+	SPOILED(metadata, "7"),
+};
+
+START_TEST(what_is_no_message_is_not_made_one)
+{
+	struct aqb_msg_view v = kept();
+
+	*(struct aqb_slice *)((char *)&v + spoiled[_i].place) =
+	    slice(spoiled[_i].text);
+	ck_assert_ptr_null(msg_make(&v, &here));
+}
+END_TEST
+
+START_TEST(nor_without_a_right_time_place_or_bytes)
+{
+	const struct aqb_position nowhere = { .seq = 0, .epoch = "ep" };
+	const struct aqb_position strange = { .seq = 1, .epoch = "a\"b" };
+	struct aqb_msg_view v = kept();
+
+	ck_assert_ptr_null(msg_make(&v, &nowhere));
+	ck_assert_ptr_null(msg_make(&v, &strange));
+	v.timestamp = -1;
+	ck_assert_ptr_null(msg_make(&v, &here));
+	v.timestamp = CLOCK_WALL_MAX + 1;
+	ck_assert_ptr_null(msg_make(&v, &here));
+	v = kept();
+	v.flags = AQB_MSG_BINARY; /* but the payload is an object */
+	ck_assert_ptr_null(msg_make(&v, &here));
+	v.payload = slice("\"A\"");
+	ck_assert_ptr_null(msg_make(&v, &here));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -269,6 +388,11 @@ main(void)
 	tcase_add_loop_test(t,
 	    bytes_are_kept_as_base64_and_given_back_as_they_came, 0, 6);
 	tcase_add_test(t, bytes_in_json_say_how_they_are_written);
+	tcase_add_test(t, what_was_kept_is_the_same_message_again);
+	tcase_add_test(t, bytes_that_were_kept_are_bytes_again);
+	tcase_add_loop_test(t, what_is_no_message_is_not_made_one, 0,
+	    sizeof spoiled / sizeof spoiled[0]);
+	tcase_add_test(t, nor_without_a_right_time_place_or_bytes);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -21,12 +21,16 @@ static struct backend {
 	uint64_t first;
 	aqb_ticket ticket;    /* of the last question */
 	aqb_ticket cancelled; /* the last */
+	int accepts;
+	unsigned probes;
+	char key[32]; /* of the last keep */
 } backend;
 
 static struct told {
 	bool told;
 	enum aqb_err err;
 	struct aqb_position pos;
+	char value[16];
 } told;
 
 static aqb_store_append_f fake_append;
@@ -99,6 +103,61 @@ fake_cancel(void *self, aqb_ticket ticket)
 	b->cancelled = ticket;
 }
 
+static int
+fake_accept(void *self, const struct aqb_limits *l, struct aqb_why *why)
+{
+	(void)l;
+	(void)why;
+	return ((struct backend *)self)->accepts;
+}
+
+static void
+fake_resolve(void *self, aqb_ticket ticket, const char *stream,
+    const struct aqb_position *since)
+{
+	struct backend *b = self;
+
+	ck_assert_str_eq(stream, "science:explore");
+	ck_assert_str_eq(since->epoch, "old");
+	b->ticket = ticket;
+}
+
+static void
+fake_probe(void *self, aqb_ticket ticket)
+{
+	struct backend *b = self;
+
+	b->probes++;
+	b->ticket = ticket;
+}
+
+static void
+fake_keep(void *self, aqb_ticket ticket, const char *key,
+    struct aqb_slice value)
+{
+	struct backend *b = self;
+
+	(void)value;
+	snprintf(b->key, sizeof b->key, "%s", key);
+	b->ticket = ticket;
+}
+
+/* One that can be away, and says so when it is probed. */
+static const struct aqb_storage_ops far_ops = {
+	.size = sizeof far_ops,
+	.stored = AQB_STORED_REDIS,
+	.append = fake_append,
+	.tail = fake_tail,
+	.history = fake_history,
+	.forget = fake_forget,
+	.usage = fake_usage,
+	.cancel = fake_cancel,
+	.accept = fake_accept,
+	.resolve = fake_resolve,
+	.probe = fake_probe,
+	.keep = fake_keep,
+};
+
 static const struct aqb_storage_ops ops = {
 	.size = sizeof ops,
 	.caps = AQB_STORE_DURABLE,
@@ -121,6 +180,9 @@ on_done(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 	t->err = err;
 	if (answer != NULL) {
 		t->pos = answer->pos;
+		snprintf(t->value, sizeof t->value, "%.*s",
+		    (int)answer->value.len,
+		    answer->value.len == 0 ? "" : answer->value.data);
 	}
 }
 
@@ -128,7 +190,8 @@ static void
 setup(void)
 {
 	host_setup();
-	store = store_new(desk, DEADLINE_MS);
+	store = store_new(desk,
+	    &(struct store_times){ DEADLINE_MS, DEADLINE_MS, DEADLINE_MS });
 	store_bind(store, &ops, &backend, "fake");
 	msg = make_msg("{}");
 	backend = (struct backend){
@@ -456,6 +519,124 @@ START_TEST(a_backend_that_is_away_degrades_health_until_it_is_back)
 }
 END_TEST
 
+static void
+go_far(void)
+{
+	store_unbind(store);
+	store_bind(store, &far_ops, &backend, "far");
+}
+
+START_TEST(a_probe_alone_says_that_the_storage_is_back)
+{
+	struct aqb_position pos;
+
+	go_far();
+	backend.returns = AQB_EUNAVAIL;
+	append(&pos);
+	ck_assert_str_eq(store_state(store), "degraded");
+	backend.returns = AQB_DONE;
+	append(&pos); /* it may have remembered */
+	ck_assert_str_eq(store_state(store), "degraded");
+	store_probe(store);
+	store_probe(store); /* one at a time */
+	ck_assert_uint_eq(backend.probes, 1);
+	desk_answer(desk, backend.ticket, AQB_OK, NULL);
+	turn_once();
+	ck_assert_str_eq(store_state(store), "ok");
+}
+END_TEST
+
+START_TEST(a_probe_that_fails_or_is_silent_degrades)
+{
+	go_far();
+	store_probe(store);
+	desk_answer(desk, backend.ticket, AQB_EUNAVAIL, NULL);
+	turn_once();
+	ck_assert_str_eq(store_state(store), "degraded");
+	store_probe(store);
+	desk_answer(desk, backend.ticket, AQB_OK, NULL);
+	turn_once();
+	ck_assert_str_eq(store_state(store), "ok");
+	store_probe(store);
+	history(); /* ends at its deadline, which is the same */
+	turn_until(&told.told);
+	ck_assert_str_eq(store_state(store), "degraded");
+}
+END_TEST
+
+START_TEST(a_backend_without_a_probe_is_not_asked)
+{
+	store_probe(store);
+	ck_assert_uint_eq(backend.probes, 0);
+	ck_assert_uint_eq(desk_open(desk), 0);
+}
+END_TEST
+
+static const struct aqb_position old = { .seq = 3, .epoch = "old" };
+
+START_TEST(a_position_of_another_epoch_may_be_known)
+{
+	go_far();
+	store_resolve(store, "science:explore", &old, on_done, &told);
+	answer(AQB_OK, 1, 3, "e2");
+	ck_assert_int_eq(told.err, AQB_OK);
+	ck_assert_uint_eq(told.pos.seq, 3);
+	ck_assert_str_eq(told.pos.epoch, "e2");
+}
+END_TEST
+
+START_TEST(a_backend_that_cannot_resolve_knows_none)
+{
+	store_resolve(store, "science:explore", &old, on_done, &told);
+	ck_assert(!told.told);
+	turn_until(&told.told);
+	ck_assert_int_eq(told.err, AQB_ENOENT);
+	ck_assert_str_eq(store_state(store), "ok");
+}
+END_TEST
+
+START_TEST(p8_a_resolved_position_that_makes_no_sense_is_uncertain)
+{
+	go_far();
+	store_resolve(store, "science:explore", &old, on_done, &told);
+	answer(AQB_OK, 1, 3, "");
+	ck_assert_int_eq(told.err, AQB_EUNCERTAIN);
+	ck_assert_uint_eq(metric_value(GARBAGE), 1);
+}
+END_TEST
+
+START_TEST(only_a_backend_that_can_promises_more_than_stored)
+{
+	struct aqb_limits safe = limits;
+	struct aqb_why why = { 0 };
+
+	ck_assert_int_eq(store_accept(store, &safe, &why), AQB_OK);
+	safe.durability = AQB_DURABLE_FSYNC;
+	ck_assert_int_eq(store_accept(store, &safe, &why), AQB_EINVAL);
+	ck_assert_str_eq(why.text, "durability: fake keeps nothing that safe");
+	go_far();
+	ck_assert_int_eq(store_accept(store, &safe, &why), AQB_OK);
+	backend.accepts = AQB_EINVAL;
+	ck_assert_int_eq(store_accept(store, &safe, &why), AQB_EINVAL);
+}
+END_TEST
+
+START_TEST(a_small_value_is_kept_by_who_can)
+{
+	const struct aqb_slice value = { "secret", 6 };
+	struct aqb_answer a = { .size = sizeof a, .value = { "other", 5 } };
+
+	ck_assert(!store_keep(store, "key", value, on_done, &told));
+	go_far();
+	ck_assert(store_keep(store, "key", value, on_done, &told));
+	ck_assert_str_eq(backend.key, "key");
+	desk_answer(desk, backend.ticket, AQB_OK, &a);
+	turn_until(&told.told);
+	ck_assert_int_eq(told.err, AQB_OK);
+	ck_assert_str_eq(told.value, "other");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -489,6 +670,15 @@ main(void)
 	tcase_add_test(t, what_is_reached_depends_on_the_channel);
 	tcase_add_test(t,
 	    a_backend_that_is_away_degrades_health_until_it_is_back);
+	tcase_add_test(t, a_probe_alone_says_that_the_storage_is_back);
+	tcase_add_test(t, a_probe_that_fails_or_is_silent_degrades);
+	tcase_add_test(t, a_backend_without_a_probe_is_not_asked);
+	tcase_add_test(t, a_position_of_another_epoch_may_be_known);
+	tcase_add_test(t, a_backend_that_cannot_resolve_knows_none);
+	tcase_add_test(t,
+	    p8_a_resolved_position_that_makes_no_sense_is_uncertain);
+	tcase_add_test(t, only_a_backend_that_can_promises_more_than_stored);
+	tcase_add_test(t, a_small_value_is_kept_by_who_can);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
