@@ -143,17 +143,18 @@ command(const char *name, const char *more)
 	bench_ask(&filler, text, (size_t)n, "\"request_id\":\"f\"");
 }
 
+/* Publish these messages of ours, the first to the one before the last. */
 static void
-fill(void)
+fill(uint32_t first, uint32_t last, const char *more)
 {
 	struct bench_text text;
 	char inside[120];
 
 	snprintf(inside, sizeof inside,
-	    "\"type\":\"event\",\"room\":\"bench\",\"channel\":\"%s\"",
-	    channel);
+	    "\"type\":\"event\",\"room\":\"bench\",\"channel\":\"%s\"%s",
+	    channel, more);
 	bench_text_init(&text, inside, (size_t)conf.size);
-	for (uint32_t i = 0; i < (uint32_t)conf.messages; i++) {
+	for (uint32_t i = first; i < last; i++) {
 		struct bench_stamp stamp = { 0, i };
 
 		bench_text_stamp(&text, &stamp);
@@ -169,6 +170,21 @@ fill(void)
 		} while (filler.out.len > WAITING_MAX);
 	}
 	bench_text_fini(&text);
+}
+
+/* The last one is acked: then all are kept. */
+static void
+fill_all(void)
+{
+	struct buf ack = { 0 };
+
+	fill(0, (uint32_t)conf.messages - 1, "");
+	fill((uint32_t)conf.messages - 1, (uint32_t)conf.messages,
+	    ",\"ack\":true");
+	if (!bench_await(&filler, "\"type\":\"ack\"", &ack)) {
+		bench_die("the last message is not acked");
+	}
+	buf_fini(&ack);
 }
 
 static void
@@ -188,8 +204,7 @@ set_up(void)
 	    channel, conf.limit);
 	bench_open(&filler, (uint16_t)bench_target.port, "/");
 	command("create_channel", keep);
-	fill();
-	command("channel_info", "");
+	fill_all();
 	clients = bench_crowd_new(&loop, n, 1, NULL, false);
 	asked_at = xnew(n * sizeof *asked_at);
 	bench_loop_tell(&loop, "replies", &replies, &latency);
