@@ -20,6 +20,7 @@
 #include "bus/client.h"
 #include "bus/dedupe.h"
 #include "bus/join.h"
+#include "bus/publish.h"
 #include "bus/router.h"
 #include "bus/session.h"
 #include "host/metric.h"
@@ -44,12 +45,13 @@ bus_new(struct loop *loop, struct store *store, const struct bus_conf *conf)
 	TAILQ_INIT(&bus->clients);
 	TAILQ_INIT(&bus->leaving);
 	TAILQ_INIT(&bus->channels);
+	LIST_INIT(&bus->publishes);
 	bus->wall = clock_wall_ms();
 	bus->started = bus->wall;
 	bus->started_mono = loop_now(loop);
 	rand_bytes(&bus->id_prefix, sizeof bus->id_prefix);
 	bus->dedupe = dedupe_new(loop, conf->dedupe_size, conf->dedupe_window);
-	bus->session = session_new();
+	bus->session = session_new(loop, store);
 	bus->activity = activity_new(bus);
 	return bus;
 }
@@ -84,6 +86,7 @@ bus_free(struct bus **busp)
 	}
 	OBJ_TAKE(bus, busp, BUS_MAGIC);
 	assert(TAILQ_EMPTY(&bus->clients));
+	publish_forget_all(bus);
 	while (!TAILQ_EMPTY(&bus->channels)) {
 		struct channel *ch = TAILQ_FIRST(&bus->channels);
 
@@ -148,6 +151,7 @@ bus_bootstrap(struct bus *bus, struct aqb_why *why)
 	const char *p = bus->conf.bootstrap;
 
 	OBJ_CHECK(bus, BUS_MAGIC);
+	session_share(bus->session);
 	while (*p != '\0') {
 		size_t len;
 

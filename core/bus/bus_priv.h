@@ -64,6 +64,7 @@ struct bus {
 	size_t lane_free_count;
 	size_t lane_free_cap;
 
+	LIST_HEAD(open_list, publish) publishes; /* not decided yet */
 	struct dedupe *dedupe;
 	struct session *session;
 	struct activity *activity;

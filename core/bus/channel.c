@@ -159,6 +159,7 @@ set_defaults(struct channel *ch, struct bus *bus)
 		.size = sizeof ch->limits,
 		.history_size = bus->conf.history_size,
 		.history_ttl = bus->conf.history_ttl,
+		.dedupe_window = bus->conf.dedupe_window,
 	};
 	TAILQ_INIT(&ch->members);
 	TAILQ_INIT(&ch->pending);

@@ -158,6 +158,7 @@ publish_free(struct publish **pubp)
 	struct publish *pub;
 
 	OBJ_TAKE(pub, pubp, PUBLISH_MAGIC);
+	LIST_REMOVE(pub, bus_link);
 	if (pub->client != NULL) {
 		LIST_REMOVE(pub, client_link);
 	}
@@ -272,6 +273,7 @@ publish_new(struct client *client, struct channel *ch)
 	pub->client = client;
 	pub->channel = ch;
 	pub->said = 1;
+	LIST_INSERT_HEAD(&ch->bus->publishes, pub, bus_link);
 	if (client != NULL) {
 		LIST_INSERT_HEAD(&client->publishes, pub, client_link);
 	}
@@ -397,6 +399,16 @@ publish_own(struct channel *ch, struct aqb_msg **msgp)
 	pub->id_is_ours = true;
 	append(pub, *msgp, (struct aqb_slice){ NULL, 0 }, "system", "arqonbus");
 	*msgp = NULL;
+}
+
+void
+publish_forget_all(struct bus *bus)
+{
+	struct publish *pub;
+
+	while ((pub = LIST_FIRST(&bus->publishes)) != NULL) {
+		publish_free(&pub);
+	}
 }
 
 void

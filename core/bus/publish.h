@@ -26,6 +26,9 @@ bool publish_is_repeated(struct client *client, const char *stream,
 void publish_ack(struct client *client, struct aqb_slice request_id,
     struct aqb_slice id, const struct sighting *seen);
 
+/* The end: the storage is gone and will not answer. */
+void publish_forget_all(struct bus *bus);
+
 const char *stored_name(enum aqb_stored stored);
 
 #endif

@@ -24,6 +24,7 @@ struct publish {
 	/* How often the client said it, repeats and all, and with "ack". */
 	uint32_t said;
 	uint32_t acks;
+	LIST_ENTRY(publish) bus_link;
 	LIST_ENTRY(publish) client_link;
 	TAILQ_ENTRY(publish) link;
 };

@@ -9,17 +9,23 @@
 #include <openssl/hmac.h>
 
 #include "base/hex.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/rand.h"
 #include "bus/alias.h"
 #include "bus/profile.h"
+#include "host/ask.h"
+#include "host/store.h"
 #include "loop/loop.h"
+#include "loop/timer.h"
 
 #define SESSION_MAGIC 0x41f7c8d3u
 #define MAC_LEN 16           /* bytes of the MAC that are used */
 #define REMEMBERED_MAX 10000 /* clients that left */
 #define REMEMBERED_MS (3600 * 1000u)
+#define KEY_LEN 32
+#define SHARE_AGAIN_MS 1000
 
 struct parted {
 	char id[CLIENT_ID_SIZE];
@@ -32,21 +38,67 @@ struct parted {
 
 struct session {
 	uint32_t magic;
-	unsigned char key[32];
+	struct loop *loop;
+	struct store *store;
+	struct timer share_timer;
+	unsigned char key[KEY_LEN];
+	unsigned char first_key[KEY_LEN]; /* before we learnt the shared one */
 	struct parted *by_id;
 	TAILQ_HEAD(parted_list, parted) by_age;
 	size_t count;
 };
 
+static void share(void *arg);
+
+static void
+on_shared(void *arg, enum aqb_err err, const struct aqb_answer *answer)
+{
+	struct session *s;
+
+	OBJ_CAST(s, arg, SESSION_MAGIC);
+	if (err != AQB_OK) {
+		timer_set(s->loop, &s->share_timer, SHARE_AGAIN_MS);
+	} else if (answer->value.len != KEY_LEN) {
+		LOG(AQB_ERROR,
+		    "the kept session key is none; sessions end "
+		    "with this broker",
+		    FN("bytes", answer->value.len), FN("expected", KEY_LEN));
+	} else {
+		memcpy(s->key, answer->value.data, KEY_LEN);
+	}
+}
+
+static void
+share(void *arg)
+{
+	struct session *s;
+
+	OBJ_CAST(s, arg, SESSION_MAGIC);
+	store_keep(s->store, "session-key",
+	    (struct aqb_slice){ (const char *)s->first_key, KEY_LEN },
+	    on_shared, s);
+}
+
 struct session *
-session_new(void)
+session_new(struct loop *loop, struct store *store)
 {
 	struct session *s = xnew(sizeof *s);
 
 	s->magic = SESSION_MAGIC;
+	s->loop = loop;
+	s->store = store;
+	timer_init(&s->share_timer, share, s);
 	rand_bytes(s->key, sizeof s->key);
+	memcpy(s->first_key, s->key, sizeof s->key);
 	TAILQ_INIT(&s->by_age);
 	return s;
+}
+
+void
+session_share(struct session *s)
+{
+	OBJ_CHECK(s, SESSION_MAGIC);
+	share(s);
 }
 
 static void
@@ -68,24 +120,26 @@ session_free(struct session **sessionp)
 		return;
 	}
 	OBJ_TAKE(s, sessionp, SESSION_MAGIC);
+	timer_stop(&s->share_timer);
 	while (!TAILQ_EMPTY(&s->by_age)) {
 		forget(s, TAILQ_FIRST(&s->by_age));
 	}
 	OPENSSL_cleanse(s->key, sizeof s->key);
+	OPENSSL_cleanse(s->first_key, sizeof s->first_key);
 	s->magic = 0;
 	free(s);
 }
 
 static void
-mac(const struct session *s, const char *id, size_t len,
+mac(const unsigned char key[KEY_LEN], const char *id, size_t len,
     char hex[2 * MAC_LEN + 1])
 {
 	unsigned char md[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 	const unsigned char *done;
 
-	done = HMAC(EVP_sha256(), s->key, sizeof s->key,
-	    (const unsigned char *)id, len, md, &n);
+	done = HMAC(EVP_sha256(), key, KEY_LEN, (const unsigned char *)id, len,
+	    md, &n);
 	assert(done != NULL && n >= MAC_LEN);
 	*hex_encode(md, MAC_LEN, hex) = '\0';
 }
@@ -99,7 +153,17 @@ session_token(const struct session *s, const char *id,
 	OBJ_CHECK(s, SESSION_MAGIC);
 	memcpy(token, id, len);
 	token[len] = '.';
-	mac(s, id, len, token + len + 1);
+	mac(s->key, id, len, token + len + 1);
+}
+
+static bool
+is_mac(const unsigned char key[KEY_LEN], const char *id, size_t len,
+    const char *given)
+{
+	char hex[2 * MAC_LEN + 1];
+
+	mac(key, id, len, hex);
+	return CRYPTO_memcmp(hex, given, 2 * MAC_LEN) == 0;
 }
 
 bool
@@ -107,7 +171,6 @@ session_check(const struct session *s, const char *token, size_t len,
     char id[CLIENT_ID_SIZE])
 {
 	const char *dot = memchr(token, '.', len);
-	char hex[2 * MAC_LEN + 1];
 	size_t id_len;
 
 	OBJ_CHECK(s, SESSION_MAGIC);
@@ -119,8 +182,8 @@ session_check(const struct session *s, const char *token, size_t len,
 	    len - id_len - 1 != 2 * MAC_LEN) {
 		return false;
 	}
-	mac(s, token, id_len, hex);
-	if (CRYPTO_memcmp(hex, dot + 1, 2 * MAC_LEN) != 0) {
+	if (!is_mac(s->key, token, id_len, dot + 1) &&
+	    !is_mac(s->first_key, token, id_len, dot + 1)) {
 		return false;
 	}
 	memcpy(id, token, id_len);

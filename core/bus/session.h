@@ -4,21 +4,28 @@
 
 /*
  * Sessions: who comes back with the token it was given keeps its client id.
- * The token is the id and a MAC under a key of this process, so nothing need
- * be remembered to check it.  What a client said about itself is remembered
+ * The token is the id and a MAC under a key, so nothing need be remembered to
+ * check it.  The key is this process's own, or the one that the storage keeps
+ * for all brokers.  What a client said about itself is remembered
  * for a while after it left, so that its alias comes back with it unless
  * somebody else took it.
  */
 
 #include "bus/client.h"
 
+struct loop;
 struct session;
+struct store;
 
 /* An id, a dot, 32 hex digits, and the NUL. */
 #define SESSION_TOKEN_SIZE (CLIENT_ID_SIZE + 33)
 
-struct session *session_new(void);
+struct session *session_new(struct loop *loop, struct store *store);
 void session_free(struct session **sessionp);
+
+/* Share the key, if the storage keeps one: once it runs.  Tokens that were
+ * given before it answered stay good. */
+void session_share(struct session *s);
 
 void session_token(const struct session *s, const char *id,
     char token[SESSION_TOKEN_SIZE]);

@@ -24,7 +24,7 @@
 
 #define CALL_MAGIC 0x2b8df015u
 #define CALL_BIT ((aqb_ticket)1 << 63) /* told from the desk's tickets */
-#define PENDING_MAX 256                /* calls of one client */
+#define PENDING_MAX 2048               /* calls of one client */
 #define REPLY_MAX (512u * 1024u)
 
 struct call {

@@ -207,6 +207,13 @@ check_resolve(void *arg, aqb_ticket ticket, enum aqb_err err,
 	return check_any(s, ticket, err);
 }
 
+/* The probe tells of a backend that is not there yet, or not any more. */
+static bool
+is_for_the_probe(const struct store *s, enum aqb_err err)
+{
+	return err == AQB_EUNAVAIL && s->ops != NULL && AQB_HAS(s->ops, probe);
+}
+
 /* A value, of a keep; a probe has nothing to tell but that it went well. */
 static enum aqb_err
 check_keep(void *arg, aqb_ticket ticket, enum aqb_err err,
@@ -218,7 +225,7 @@ check_keep(void *arg, aqb_ticket ticket, enum aqb_err err,
 	if (err == AQB_OK && answer->value.len == 0) {
 		return (enum aqb_err)garbage(s, "keep: no value");
 	}
-	return check_any(s, ticket, err);
+	return is_for_the_probe(s, err) ? err : check_any(s, ticket, err);
 }
 
 static enum aqb_err

@@ -401,7 +401,7 @@ broker_start(struct broker *b, struct aqb_why *why)
 	health_beat();
 	b->last_stats = loop_now(b->loop);
 	on_beat(b);
-	on_probe(b);
+	timer_set(b->loop, &b->probe, b->conf->storage.probe_interval);
 	LOG(AQB_INFO, "listening", F("host", c->host),
 	    FN("port", listener_port(b->listener)),
 	    F("version", ARQONBUS_VERSION), F("node", b->node));

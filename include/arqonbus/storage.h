@@ -50,9 +50,11 @@ enum aqb_durability {
 /* What a channel asks of its stream. */
 struct aqb_limits {
 	uint32_t size;
-	uint32_t history_size; /* messages kept; 0 keeps none */
-	uint64_t history_ttl;  /* milliseconds; 0 is for ever */
-	uint32_t durability;   /* enum aqb_durability */
+	uint32_t history_size;  /* messages kept; 0 keeps none */
+	uint64_t history_ttl;   /* milliseconds; 0 is for ever */
+	uint32_t durability;    /* enum aqb_durability */
+	uint64_t dedupe_window; /* for how long the ids that senders chose are
+				 * to be known, ms */
 	/* ABI 0.1 ends here.  Add below this line only. */
 };
 

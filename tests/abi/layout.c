@@ -143,7 +143,8 @@ AT(aqb_limits, size, 0);
 AT(aqb_limits, history_size, 4);
 AT(aqb_limits, history_ttl, 8);
 AT(aqb_limits, durability, 16);
-SIZE(aqb_limits, 24);
+AT(aqb_limits, dedupe_window, 24);
+SIZE(aqb_limits, 32);
 
 AT(aqb_range, size, 0);
 AT(aqb_range, flags, 4);
