@@ -6,6 +6,8 @@ Whatever is waited for has a deadline; nothing sleeps.
 """
 
 import asyncio
+import atexit
+import functools
 import json
 import os
 import re
@@ -18,10 +20,22 @@ import urllib.request
 
 import websockets
 
+from redis_server import Redis
+
 BUILD = os.environ.get("ARQONBUS_BUILD", os.getcwd())
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE = 10.0  # seconds; what takes longer is broken
 ADMIN = "open sesame"
+BACKEND = os.environ.get("ARQONBUS_TEST_STORAGE", "memory")  # of every broker that is not told otherwise
+STORAGE = "storage-" + BACKEND
+
+
+@functools.cache
+def shared_redis():
+    """One for all brokers of a run, each with keys of its own."""
+    redis = Redis()
+    atexit.register(redis.close)
+    return redis
 IO_THREADS = os.environ.get("ARQONBUS_IO_THREADS", "0")  # of every broker that is not told otherwise
 
 
@@ -45,6 +59,9 @@ class Broker:
         if host:
             argv += ["--host", host]
         full_env = {k: v for k, v in os.environ.items() if not k.startswith("ARQONBUS_")}
+        if BACKEND == "redis-streams":
+            full_env.update({"ARQONBUS_STORAGE_BACKEND": "redis-streams", "ARQONBUS_REDIS_URL": shared_redis().url,
+                             "ARQONBUS_STORAGE_REDIS_STREAMS_PREFIX": os.path.basename(self.dir)[-8:]})
         full_env.update({"ARQONBUS_KEEP_PLUGINS": "1", "ARQONBUS_SERVER_IO_THREADS": IO_THREADS}, **(env or {}))
         limit = None
         if fds:
@@ -150,6 +167,7 @@ class Client:
     @classmethod
     async def connect(cls, broker, query="", **kw):
         kw.setdefault("ping_interval", None)
+        kw.setdefault("close_timeout", 0.5)  # of the library, at the end of a test
         kw.setdefault("max_size", None)
         kw.setdefault("max_queue", None)  # a full queue would hold up close()
         self = cls(await websockets.connect(broker.url(query), **kw))

@@ -9,7 +9,11 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from broker import ADMIN, Broker  # noqa: E402
+from broker import ADMIN, BACKEND, Broker  # noqa: E402
+
+
+if BACKEND != "memory":
+    collect_ignore = ["test_redis.py"]  # its brokers are of their own kind
 
 
 def pytest_pyfunc_call(pyfuncitem):

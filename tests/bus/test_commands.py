@@ -2,6 +2,7 @@
 """Every built-in and admin command: arguments, results, refusals, pages."""
 
 import pytest
+from broker import STORAGE
 
 
 async def test_status_tells_how_the_broker_is(broker):
@@ -11,7 +12,7 @@ async def test_status_tells_how_the_broker_is(broker):
     assert result["server"]["uptime_seconds"] >= 0 and result["server"]["node"]
     assert result["clients"] >= 1 and result["rooms"] >= 2 and result["channels"] >= 8
     assert set(result["messages"]) == {"received", "delivered", "per_second"}
-    assert result["storage"] == {"backend": "storage-memory", "state": "ok"}
+    assert result["storage"] == {"backend": STORAGE, "state": "ok"}
     assert set(result["latency_ms"]) == {"p50", "p90", "p99"}
     await ada.close()
 

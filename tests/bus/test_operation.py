@@ -10,7 +10,7 @@ import time
 
 import pytest
 import websockets
-from broker import ADMIN, BUILD, IO_THREADS, PATIENCE, SOURCE
+from broker import ADMIN, BUILD, IO_THREADS, PATIENCE, SOURCE, STORAGE
 from raw import Raw
 
 
@@ -29,7 +29,7 @@ def test_both_ports_answer_health_version_and_metrics(broker, port):
     assert status == 200 and headers["Content-Type"].startswith("text/plain; version=0.0.4")
     for name in ("arqonbus_clients", "arqonbus_messages_received_total", "arqonbus_routing_seconds_bucket",
                  'arqonbus_rejected_total{code="INVALID_JSON"}', "process_resident_memory_bytes", "process_open_fds",
-                 "arqonbus_core_stalled 0", 'arqonbus_plugin_up{plugin="storage-memory"} 1',
+                 "arqonbus_core_stalled 0", 'arqonbus_plugin_up{plugin="%s"} 1' % STORAGE,
                  "process_start_time_seconds", "arqonbus_outbox_bytes", "arqonbus_storage_up 1"):
         assert name in body, name
 

@@ -323,8 +323,8 @@ START_TEST(the_shipped_plugins_folder_is_whole)
 		    d->enabled ? "" : "(off)");
 	}
 	ck_assert_str_eq(buf_text(&order),
-	    "storage-memory commands-builtin commands-admin "
-	    "telemetry-websocket telemetry-log(off) ");
+	    "storage-memory storage-redis-streams commands-builtin "
+	    "commands-admin telemetry-websocket telemetry-log(off) ");
 	buf_fini(&order);
 	free(path);
 }

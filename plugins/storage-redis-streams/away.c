@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "away.h"
+
+#include <event2/event.h>
+
+#include "redis.h"
+#include "write.h"
+
+static void
+refuse_questions(struct redis *r)
+{
+	struct stream *s;
+
+	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
+		stream_tell(r, s, AQB_EUNAVAIL);
+	}
+}
+
+static void
+on_away(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis *r = arg;
+
+	(void)fd;
+	(void)what;
+	if (r->is_away) {
+		return;
+	}
+	r->is_away = true;
+	redis_set(r, r->metrics.away, 1);
+	if (r->conf->mode == MODE_STRICT) {
+		r->host->log(r->host, AQB_WARNING,
+		    "Redis is away (%s); messages wait",
+		    link_is_ready(r->write) ? "busy" : link_why(r->write));
+		refuse_questions(r);
+		return;
+	}
+	r->host->log(r->host, AQB_WARNING,
+	    "Redis is away (%s); messages are delivered before they are "
+	    "stored",
+	    link_is_ready(r->write) ? "busy" : link_why(r->write));
+	write_go_early(r);
+}
+
+int
+away_init(struct redis *r)
+{
+	r->away_timer = evtimer_new(r->base, on_away, r);
+	return r->away_timer == NULL ? AQB_ENOMEM : AQB_OK;
+}
+
+void
+away_fini(struct redis *r)
+{
+	if (r->away_timer != NULL) {
+		event_free(r->away_timer);
+		r->away_timer = NULL;
+	}
+}
+
+void
+away_soon(struct redis *r)
+{
+	const struct timeval wait = {
+		.tv_sec = (time_t)(r->conf->away_after / 1000),
+		.tv_usec = (suseconds_t)(r->conf->away_after % 1000 * 1000),
+	};
+
+	if (!r->is_away && !evtimer_pending(r->away_timer, NULL)) {
+		evtimer_add(r->away_timer, &wait);
+	}
+}
+
+void
+away_is_over(struct redis *r)
+{
+	evtimer_del(r->away_timer);
+	if (!r->is_away) {
+		return;
+	}
+	r->is_away = false;
+	r->drain = r->spool.messages > 0 ? r->spool.next : 0;
+	redis_set(r, r->metrics.away, 0);
+	r->host->log(r->host, AQB_INFO,
+	    "Redis is back; %zu messages wait to be stored", r->spool.messages);
+}
+
+bool
+away_is_early(const struct redis *r)
+{
+	return r->conf->mode == MODE_DEGRADED && (r->is_away || r->drain != 0);
+}

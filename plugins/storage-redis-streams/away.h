@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef REDIS_AWAY_H
+#define REDIS_AWAY_H
+
+/*
+ * Redis is away when it could not be written to for a moment.  In `degraded`
+ * mode messages then go before they are stored, and go on doing so until
+ * those that came meanwhile are stored, too.
+ */
+
+#include <stdbool.h>
+
+struct redis;
+
+int away_init(struct redis *r);
+void away_fini(struct redis *r);
+
+/* It cannot be written to now; unless that ends soon, it is away. */
+void away_soon(struct redis *r);
+
+/* It can be written to again. */
+void away_is_over(struct redis *r);
+
+/* Do messages go before they are stored? */
+bool away_is_early(const struct redis *r);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef REDIS_CLOCK_H
+#define REDIS_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+/* Milliseconds that never jump, whatever happens to the time of day. */
+static inline uint64_t
+clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+#endif

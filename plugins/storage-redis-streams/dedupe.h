@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef REDIS_DEDUPE_H
+#define REDIS_DEDUPE_H
+
+/*
+ * Ids that senders chose, and where their messages are, for the
+ * dedupe_window of the channel:
+ *
+ *     PREFIX:{S}:d:HASH    of sender, channel and id; the value is ERA-SEQ
+ *
+ * The broker knows the ids of its own life; what was said before it is asked
+ * of Redis, for as long as there can be any.
+ */
+
+#include <stdbool.h>
+
+#include <arqonbus/message.h>
+
+struct entry;
+struct redis;
+
+#define DEDUPE_KEY_SIZE 160
+
+/* The key of a message of this stream, in `key`. */
+const char *dedupe_key(const struct redis *r, const char *stream,
+    const struct aqb_msg_view *v, char key[DEDUPE_KEY_SIZE]);
+
+/* May this message have come in an earlier life? */
+bool dedupe_must_look(const struct redis *r, const struct aqb_msg *msg,
+    uint64_t window);
+
+/* Ask Redis about the next entry of a stream; what comes of it is done when
+ * the answer is there.  False when it cannot be asked. */
+bool dedupe_look(struct redis *r, struct entry *e);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef REDIS_ENTRY_H
+#define REDIS_ENTRY_H
+
+/* One entry of a stream, as XRANGE gives it. */
+
+#include <stdbool.h>
+
+#include <hiredis/hiredis.h>
+
+#include <arqonbus/message.h>
+
+struct redis;
+struct stream;
+
+/* Its place; false when this is no entry. */
+bool entry_place(const redisReply *reply, uint64_t *erap, uint64_t *seqp);
+
+/* The message in it, with a reference; NULL when it is none of ours. */
+struct aqb_msg *entry_message(const struct redis *r, const struct stream *s,
+    const redisReply *reply);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "resolve.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "entry.h"
+#include "redis.h"
+
+struct resolving {
+	struct redis *r;
+	struct stream *stream;
+	aqb_ticket ticket;
+	uint64_t era, seq;
+};
+
+static void
+conclude(struct resolving *q, enum aqb_err err)
+{
+	struct aqb_answer answer = { .size = sizeof answer };
+
+	stream_position(q->stream, q->stream->era, q->seq, &answer.pos);
+	q->r->host->answer(q->r->host, q->ticket, err,
+	    err == AQB_OK ? &answer : NULL);
+	free(q);
+}
+
+/* The first entry after that era, when nothing is kept of it or before. */
+static void
+on_after(redisAsyncContext *ac, void *rep, void *arg)
+{
+	const redisReply *reply = link_reply(ac, rep);
+	struct resolving *q = arg;
+	uint64_t era, seq;
+
+	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+		conclude(q, AQB_EUNAVAIL);
+	} else if (reply->elements > 0 &&
+	    entry_place(reply->element[0], &era, &seq) && seq > q->seq) {
+		conclude(q, AQB_OK); /* what is missing is a gap */
+	} else {
+		conclude(q, AQB_ENOENT);
+	}
+}
+
+/* The last entry of that era, or of one before. */
+static void
+on_last(redisAsyncContext *ac, void *rep, void *arg)
+{
+	const redisReply *reply = link_reply(ac, rep);
+	struct resolving *q = arg;
+	char from[48];
+	const char *words[] = { "XRANGE", q->stream->key, from, "+", "COUNT",
+		"1" };
+	uint64_t era, seq;
+
+	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+		conclude(q, AQB_EUNAVAIL);
+		return;
+	}
+	if (reply->elements > 0) {
+		bool is_known = entry_place(reply->element[0], &era, &seq) &&
+		    (era == q->era ? q->seq <= seq : q->seq == seq);
+
+		conclude(q, is_known ? AQB_OK : AQB_ENOENT);
+		return;
+	}
+	snprintf(from, sizeof from, "%" PRIu64, q->era + 1);
+	if (!link_say(q->r->read, on_after, q, 6, words)) {
+		conclude(q, AQB_EUNAVAIL);
+	}
+}
+
+static bool
+parse_epoch(const struct stream *s, const char *epoch, uint64_t *erap)
+{
+	size_t len = strlen(s->epoch);
+	char *end;
+
+	if (strncmp(epoch, s->epoch, len) != 0 || epoch[len] != '.') {
+		return false;
+	}
+	*erap = strtoull(epoch + len + 1, &end, 10);
+	return *end == '\0' && end != epoch + len + 1;
+}
+
+void
+resolve(struct redis *r, aqb_ticket ticket, const char *name,
+    const struct aqb_position *since)
+{
+	struct stream *s = stream_get(r, name);
+	struct resolving *q;
+	char last[48];
+	const char *words[] = { "XREVRANGE", NULL, last, "-", "COUNT", "1" };
+	uint64_t era;
+
+	if (s == NULL || s->state != STREAM_OPEN ||
+	    !parse_epoch(s, since->epoch, &era) || era > s->era ||
+	    since->seq > s->answered) {
+		redis_fail(r, ticket, AQB_ENOENT);
+		return;
+	}
+	q = calloc(1, sizeof *q);
+	if (q == NULL) {
+		redis_fail(r, ticket, AQB_ENOMEM);
+		return;
+	}
+	*q = (struct resolving){ r, s, ticket, era, since->seq };
+	words[1] = s->key;
+	snprintf(last, sizeof last, "%" PRIu64, era);
+	if (era == s->era) {
+		conclude(q, AQB_OK);
+	} else if (!link_say(r->read, on_last, q, 6, words)) {
+		conclude(q, AQB_EUNAVAIL);
+	}
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "spool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include <arqonbus/host.h>
+
+#include "clock.h"
+#include "stream.h"
+
+void
+spool_init(struct spool *s)
+{
+	TAILQ_INIT(&s->waiting);
+	TAILQ_INIT(&s->held);
+}
+
+struct entry *
+spool_add(struct spool *s, const struct aqb_host *host, struct stream *stream,
+    struct aqb_msg *msg)
+{
+	struct entry *e = calloc(1, sizeof *e);
+	struct aqb_msg_view view;
+
+	if (e == NULL) {
+		return NULL;
+	}
+	e->stream = stream;
+	e->number = ++s->next;
+	e->since = clock_ms();
+	e->bytes = sizeof *e;
+	if (msg != NULL) {
+		e->msg = host->msg_ref(msg);
+		host->msg_view(msg, &view);
+		e->bytes += view.bytes;
+	}
+	s->messages++;
+	s->bytes += e->bytes;
+	TAILQ_INSERT_TAIL(&s->waiting, e, link);
+	TAILQ_INSERT_TAIL(&stream->entries, e, stream_link);
+	if (stream->next == NULL) {
+		stream->next = e;
+	}
+	return e;
+}
+
+static void
+leave_list(struct spool *s, struct entry *e)
+{
+	if (e->state == ENTRY_STORED) {
+		TAILQ_REMOVE(&s->held, e, link);
+		s->held_messages--;
+		s->held_bytes -= e->bytes;
+	} else {
+		TAILQ_REMOVE(&s->waiting, e, link);
+		s->messages--;
+		s->bytes -= e->bytes;
+	}
+}
+
+void
+spool_hold(struct spool *s, struct entry *e)
+{
+	assert(e->state != ENTRY_STORED);
+	leave_list(s, e);
+	e->state = ENTRY_STORED;
+	e->since = clock_ms();
+	TAILQ_INSERT_TAIL(&s->held, e, link);
+	s->held_messages++;
+	s->held_bytes += e->bytes;
+}
+
+void
+spool_unhold(struct spool *s, struct entry *e)
+{
+	assert(e->state == ENTRY_STORED);
+	leave_list(s, e);
+	e->state = ENTRY_WAITING;
+	TAILQ_INSERT_TAIL(&s->waiting, e, link);
+	s->messages++;
+	s->bytes += e->bytes;
+}
+
+void
+spool_drop(struct spool *s, const struct aqb_host *host, struct entry **ep)
+{
+	struct entry *e = *ep;
+
+	*ep = NULL;
+	leave_list(s, e);
+	if (e->stream->next == e) {
+		e->stream->next = TAILQ_NEXT(e, stream_link);
+	}
+	TAILQ_REMOVE(&e->stream->entries, e, stream_link);
+	host->msg_unref(&e->msg);
+	free(e);
+}

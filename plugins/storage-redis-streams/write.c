@@ -1,0 +1,755 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "write.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "away.h"
+#include "dedupe.h"
+#include "redis.h"
+
+#define DUE_MAX 4096           /* replies */
+#define BACKLOG_MAX (4u << 20) /* bytes not written yet */
+#define AT_ONCE 64             /* of one stream, then another's turn */
+#define REFRESH_EVERY 64       /* appends */
+#define BUSY_MIN_MS 50
+#define BUSY_MAX_MS 5000
+#define BUSY_GIVE_UP_MS 10000 /* strict: one that Redis keeps refusing */
+#define WORDS_MAX 32
+
+static redisCallbackFn on_stored;
+static redisCallbackFn on_deleted;
+
+void
+write_work(struct redis *r, struct stream *s)
+{
+	if (!s->has_work && s->next != NULL) {
+		s->has_work = true;
+		TAILQ_INSERT_TAIL(&r->streams.working, s, work);
+		write_pump(r);
+	}
+}
+
+/* Give it the next place of its stream. */
+static void
+place(struct redis *r, struct entry *e)
+{
+	struct stream *s = e->stream;
+
+	if (e->seq == 0) {
+		s->era = s->is_provisional ? 0 : r->era;
+		e->era = s->era;
+		e->seq = ++s->seq;
+		e->is_provisional = s->is_provisional;
+	}
+}
+
+static void
+answer(struct redis *r, struct entry *e, enum aqb_stored stored, uint32_t flags)
+{
+	struct aqb_answer a = {
+		.size = sizeof a,
+		.stored = stored,
+		.flags = flags,
+	};
+
+	if (e->ticket == 0) {
+		return;
+	}
+	stream_position(e->stream, e->era, e->seq, &a.pos);
+	r->host->answer(r->host, e->ticket, AQB_OK, &a);
+	if ((flags & AQB_ANSWER_EARLY) == 0) {
+		e->ticket = 0;
+	}
+}
+
+static void
+drop(struct redis *r, struct entry **ep)
+{
+	spool_drop(&r->spool, r->host, ep);
+}
+
+/* It will not be stored. */
+static void
+refuse(struct redis *r, struct entry **ep, enum aqb_err err)
+{
+	struct entry *e = *ep;
+
+	*ep = NULL;
+	redis_fail(r, e->ticket, err);
+	redis_add(r, r->metrics.refused, 1);
+	drop(r, &e);
+}
+
+/* What was told is what may be read. */
+static void
+told(struct stream *s, const struct entry *e)
+{
+	if (e->life == s->life && e->seq > s->answered) {
+		s->answered = e->seq;
+	}
+}
+
+/* Let it go before it is stored. */
+static void
+go_early(struct redis *r, struct entry *e)
+{
+	place(r, e);
+	e->is_early = true;
+	told(e->stream, e);
+}
+
+/* A place is all it needs. */
+static void
+finish_volatile(struct redis *r, struct entry **ep)
+{
+	place(r, *ep);
+	told((*ep)->stream, *ep);
+	answer(r, *ep, AQB_STORED_NONE, 0);
+	drop(r, ep);
+}
+
+static bool
+is_full(const struct redis *r)
+{
+	return r->spool.messages >= r->conf->spool_messages ||
+	    r->spool.bytes >= r->conf->spool_size;
+}
+
+static struct entry *
+make_entry(struct redis *r, aqb_ticket ticket, struct stream *s,
+    const struct aqb_limits *limits, struct aqb_msg *msg)
+{
+	struct entry *e = spool_add(&r->spool, r->host, s, msg);
+
+	if (e == NULL) {
+		return NULL;
+	}
+	e->ticket = ticket;
+	e->life = s->life;
+	e->history_size = limits->history_size;
+	e->history_ttl = limits->history_ttl;
+	e->dedupe_window = limits->dedupe_window;
+	e->is_volatile = limits->history_size == 0 ||
+	    limits->durability == AQB_DURABLE_EPHEMERAL;
+	e->was_looked_up = !dedupe_must_look(r, msg, limits->dedupe_window);
+	s->history_size = limits->history_size;
+	s->history_ttl = limits->history_ttl;
+	return e;
+}
+
+int
+write_append(struct redis *r, aqb_ticket ticket, const char *name,
+    const struct aqb_limits *limits, struct aqb_msg *msg,
+    struct aqb_position *posp)
+{
+	struct stream *s = stream_get(r, name);
+	struct entry *e;
+
+	if (s == NULL) {
+		return AQB_ENOMEM;
+	}
+	stream_open(r, s);
+	if (r->is_ousted || s->state == STREAM_CONFLICT || is_full(r)) {
+		redis_add(r, r->metrics.refused, 1);
+		return AQB_EUNAVAIL;
+	}
+	e = make_entry(r, ticket, s, limits, msg);
+	if (e == NULL) {
+		return AQB_ENOMEM;
+	}
+	if (away_is_early(r)) {
+		stream_improvise(r, s);
+		go_early(r, e);
+		stream_position(s, e->era, e->seq, posp);
+		if (e->is_volatile) {
+			drop(r, &e);
+			return AQB_DONE;
+		}
+		write_work(r, s);
+		return AQB_EARLY;
+	}
+	if (e->is_volatile && s->state == STREAM_OPEN && s->next == e) {
+		place(r, e);
+		told(s, e);
+		stream_position(s, e->era, e->seq, posp);
+		drop(r, &e);
+		return AQB_DONE;
+	}
+	write_work(r, s);
+	return AQB_PENDING;
+}
+
+int
+write_forget(struct redis *r, aqb_ticket ticket, const char *name)
+{
+	struct stream *s = stream_get(r, name);
+	struct entry *e =
+	    s == NULL ? NULL : spool_add(&r->spool, r->host, s, NULL);
+
+	if (e == NULL) {
+		return AQB_ENOMEM;
+	}
+	e->ticket = ticket;
+	e->was_looked_up = true;
+	stream_open(r, s);
+	if (r->is_away) {
+		/* It will be done; nobody need wait for it. */
+		redis_fail(r, e->ticket, AQB_OK);
+		e->ticket = 0;
+	}
+	write_work(r, s);
+	return AQB_OK;
+}
+
+/* The words of an XADD. */
+struct words {
+	int n;
+	const char *text[WORDS_MAX];
+	size_t len[WORDS_MAX];
+};
+
+static void
+add_bytes(struct words *w, const char *text, size_t len)
+{
+	w->text[w->n] = text;
+	w->len[w->n++] = len;
+}
+
+static void
+add(struct words *w, const char *text)
+{
+	add_bytes(w, text, strlen(text));
+}
+
+static void
+add_field(struct words *w, const char *name, struct aqb_slice value)
+{
+	add(w, name);
+	add_bytes(w, value.data, value.len);
+}
+
+/* What is kept of a message: history.c reads it again. */
+static void
+add_fields(struct words *w, const struct aqb_msg_view *v, char time[24])
+{
+	snprintf(time, 24, "%lld", (long long)v->timestamp);
+	add_field(w, "id", v->id);
+	add_field(w, "type", v->type);
+	add_field(w, "from", v->from);
+	add(w, "time");
+	add(w, time);
+	add_field(w, "payload", v->payload);
+	if (v->metadata.len > 0) {
+		add_field(w, "metadata", v->metadata);
+	}
+	if ((v->flags & AQB_MSG_BINARY) != 0) {
+		add(w, "encoding");
+		add(w, "base64");
+	}
+	if ((v->flags & AQB_MSG_GIVEN_ID) != 0) {
+		add(w, "given");
+		add(w, "1");
+	}
+}
+
+/*
+ * XADD, and where the sender chose the id, SET of a key that says for a while
+ * where its message is; both or neither.
+ */
+static const char publish_script[] =
+    "local id "
+    "if ARGV[4] == '1' then "
+    "id = redis.call('XADD', KEYS[1], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[2], "
+    "ARGV[1], unpack(ARGV, 5)) "
+    "else "
+    "id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], ARGV[1], "
+    "unpack(ARGV, 5)) "
+    "end "
+    "if id then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3]) end "
+    "return id";
+
+static bool
+send_append(struct redis *r, struct entry *e)
+{
+	struct stream *s = e->stream;
+	struct aqb_msg_view v;
+	struct words w = { 0 };
+	char id[48], most[16], time[24], window[24];
+	char key[DEDUPE_KEY_SIZE];
+
+	r->host->msg_view(e->msg, &v);
+	snprintf(id, sizeof id, "%llu-%llu", (unsigned long long)e->era,
+	    (unsigned long long)e->seq);
+	snprintf(most, sizeof most, "%u", e->history_size);
+	if ((v.flags & AQB_MSG_GIVEN_ID) != 0 && e->dedupe_window > 0) {
+		snprintf(window, sizeof window, "%llu",
+		    (unsigned long long)e->dedupe_window);
+		add(&w, "EVAL");
+		add_bytes(&w, publish_script, sizeof publish_script - 1);
+		add(&w, "2");
+		add(&w, s->key);
+		add(&w, dedupe_key(r, s->name, &v, key));
+		add(&w, id);
+		add(&w, most);
+		add(&w, window);
+		add(&w, s->exists ? "1" : "0");
+	} else {
+		add(&w, "XADD");
+		add(&w, s->key);
+		if (s->exists) {
+			add(&w, "NOMKSTREAM");
+		}
+		add(&w, "MAXLEN");
+		add(&w, "~");
+		add(&w, most);
+		add(&w, id);
+	}
+	add_fields(&w, &v, time);
+	return link_send(r->write, on_stored, e, w.n, w.text, w.len);
+}
+
+/* What was held of a stream that goes must not come back. */
+static void
+drop_held(struct redis *r, struct stream *s)
+{
+	struct entry *e, *next;
+
+	for (e = TAILQ_FIRST(&s->entries); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, stream_link);
+		if (e->state == ENTRY_STORED) {
+			drop(r, &e);
+		}
+	}
+}
+
+static bool
+send_delete(struct redis *r, struct entry *e)
+{
+	struct stream *s = e->stream;
+	const char *words[] = { "DEL", s->key, s->meta_key };
+	struct entry *after = TAILQ_NEXT(e, stream_link);
+
+	if (!link_say(r->write, on_deleted, e, 3, words)) {
+		return false;
+	}
+	s->exists = s->is_confirmed = false;
+	s->life++;
+	drop_held(r, s);
+	for (; after != NULL; after = TAILQ_NEXT(after, stream_link)) {
+		after->life = s->life;
+		s->first = after->seq > 0 && s->first > after->seq ? after->seq
+								   : s->first;
+	}
+	if (TAILQ_NEXT(e, stream_link) == NULL) {
+		s->seq = s->answered = 0;
+		s->first = 1;
+	}
+	stream_new_epoch(r, s);
+	return true;
+}
+
+/* Send the next of a stream; false when that cannot be now. */
+static bool
+send_next(struct redis *r, struct stream *s)
+{
+	struct entry *e = s->next;
+	bool sent;
+
+	if (e->msg != NULL && e->is_volatile) {
+		finish_volatile(r, &e); /* moves s->next on */
+		return true;
+	}
+	if (!e->was_looked_up) {
+		s->looking = dedupe_look(r, e) ? e->number : 0;
+		return false;
+	}
+	if (e->msg == NULL) {
+		sent = send_delete(r, e);
+	} else {
+		place(r, e);
+		sent = send_append(r, e);
+		if (sent && (!s->exists || ++s->appends % REFRESH_EVERY == 0)) {
+			s->exists = true;
+			stream_refresh(r, s);
+		}
+	}
+	if (sent) {
+		e->state = ENTRY_SENT;
+		s->sent++;
+		s->next = TAILQ_NEXT(e, stream_link);
+	}
+	return sent;
+}
+
+/* May it send now, and has it what to? */
+static bool
+can_send(struct redis *r, struct stream *s)
+{
+	if (s->resend && s->sent > 0) {
+		return false; /* first let the rest come back */
+	}
+	s->resend = false;
+	if (s->state != STREAM_OPEN) {
+		stream_open(r, s);
+		return false;
+	}
+	return s->next != NULL && s->looking == 0;
+}
+
+void
+write_pump(struct redis *r)
+{
+	struct stream *s;
+
+	if (!redis_is_present(r) || r->busy_until > clock_ms()) {
+		return;
+	}
+	while ((s = TAILQ_FIRST(&r->streams.working)) != NULL &&
+	    link_due(r->write) < DUE_MAX &&
+	    link_backlog(r->write) < BACKLOG_MAX) {
+		bool more = true;
+
+		TAILQ_REMOVE(&r->streams.working, s, work);
+		s->has_work = false;
+		for (int i = 0; more && i < AT_ONCE; i++) {
+			more = can_send(r, s) && send_next(r, s);
+		}
+		if (more && s->next != NULL) {
+			s->has_work = true;
+			TAILQ_INSERT_TAIL(&r->streams.working, s, work);
+		}
+	}
+}
+
+/* It has to be sent once more. */
+static void
+rewind_to(struct entry *e)
+{
+	struct stream *s = e->stream;
+
+	e->state = ENTRY_WAITING;
+	if (s->next == NULL || e->number < s->next->number) {
+		s->next = e;
+	}
+	s->resend = true;
+}
+
+/* Redis is there, and does not want to. */
+static void
+wait_for_redis(struct redis *r, const redisReply *reply)
+{
+	r->busy_wait = r->busy_wait == 0 ? BUSY_MIN_MS : 2 * r->busy_wait;
+	if (r->busy_wait > BUSY_MAX_MS) {
+		r->busy_wait = BUSY_MAX_MS;
+	}
+	if (r->busy_until <= clock_ms()) {
+		r->host->log(r->host, AQB_WARNING, "Redis refuses: %.200s",
+		    reply_text(reply));
+	}
+	r->busy_until = clock_ms() + r->busy_wait;
+	away_soon(r);
+}
+
+static void
+refused(struct redis *r, struct entry *e, const redisReply *reply,
+    enum reply_class class)
+{
+	struct stream *s = e->stream;
+
+	switch (class) {
+	case REPLY_CONFLICT:
+		s->state = STREAM_CONFLICT;
+		r->host->log(r->host, AQB_ERROR, "%s: %.200s", s->key,
+		    reply_text(reply));
+		redis_add(r, r->metrics.foreign, 1);
+		refuse(r, &e, AQB_EUNAVAIL);
+		if (s->sent == 0) {
+			write_refuse_all(r, s);
+		}
+		return;
+	case REPLY_ELSEWHERE:
+	case REPLY_FORBIDDEN:
+		link_drop(r->write, class == REPLY_FORBIDDEN ? BUSY_MAX_MS : 0,
+		    "%.150s", reply_text(reply));
+		break;
+	default:
+		wait_for_redis(r, reply);
+	}
+	e->was_refused = true;
+	e->is_in_doubt = false;
+	rewind_to(e);
+}
+
+/* The stream was deleted under us: what comes is of another. */
+static void
+stream_is_gone(struct redis *r, struct entry *e)
+{
+	struct stream *s = e->stream;
+
+	if (s->exists) {
+		s->exists = s->is_confirmed = false;
+		r->host->log(r->host, AQB_WARNING,
+		    "%s was deleted by somebody; it begins again", s->key);
+		if (e->was_stored) {
+			stream_write_epoch(r, s); /* all of it is held */
+		} else {
+			stream_new_epoch(r, s);
+		}
+		s->first = e->seq;
+	}
+	rewind_to(e);
+}
+
+/* It is in Redis. */
+static void
+stored(struct redis *r, struct entry *e)
+{
+	struct stream *s = e->stream;
+
+	r->busy_wait = 0;
+	s->is_confirmed = s->exists;
+	if (r->drain != 0 && e->number >= r->drain) {
+		r->drain = 0;
+	}
+	if (!e->was_stored) {
+		redis_add(r, r->metrics.appended, 1);
+	}
+	told(s, e);
+	answer(r, e, r->stored_class, 0);
+	e->was_refused = e->is_in_doubt = false;
+	if (r->conf->hold == 0 || e->life != s->life) {
+		drop(r, &e);
+	} else {
+		spool_hold(&r->spool, e);
+	}
+}
+
+/* There is something at this place already. */
+static void
+is_behind(struct redis *r, struct entry *e, const redisReply *reply)
+{
+	if (e->was_stored || e->is_in_doubt) {
+		stored(r, e); /* it is itself */
+	} else if (e->was_refused) {
+		refuse(r, &e, AQB_EUNAVAIL); /* others took its place */
+	} else {
+		refused(r, e, reply, REPLY_CONFLICT);
+	}
+}
+
+static void
+on_stored(redisAsyncContext *ac, void *rep, void *arg)
+{
+	const redisReply *reply = link_reply(ac, rep);
+	struct redis *r = link_owner(ac->data);
+	struct entry *e = arg;
+	struct stream *s = e->stream;
+	enum reply_class class = reply_class(reply);
+
+	s->sent--;
+	if (reply == NULL) {
+		e->is_in_doubt = true;
+		rewind_to(e);
+		return;
+	}
+	if (class == REPLY_BEHIND) {
+		is_behind(r, e, reply);
+	} else if (class != REPLY_FINE) {
+		refused(r, e, reply, class);
+	} else if (reply->type == REDIS_REPLY_NIL) {
+		stream_is_gone(r, e);
+	} else {
+		if (e->was_stored) {
+			redis_add(r, r->metrics.repaired, 1);
+		}
+		stored(r, e);
+	}
+	if (r->is_away && r->busy_wait == 0) {
+		away_is_over(r);
+	}
+	write_work(r, s);
+	write_pump(r);
+}
+
+static void
+on_deleted(redisAsyncContext *ac, void *rep, void *arg)
+{
+	const redisReply *reply = link_reply(ac, rep);
+	struct redis *r = link_owner(ac->data);
+	struct entry *e = arg;
+	struct stream *s = e->stream;
+	enum reply_class class = reply_class(reply);
+
+	s->sent--;
+	if (reply == NULL) {
+		rewind_to(e);
+		return;
+	}
+	if (class != REPLY_FINE) {
+		refused(r, e, reply, class);
+	} else {
+		redis_fail(r, e->ticket, AQB_OK);
+		drop(r, &e);
+	}
+	write_work(r, s);
+	write_pump(r);
+}
+
+void
+write_refuse_all(struct redis *r, struct stream *s)
+{
+	struct entry *e, *next;
+
+	for (e = s->next; e != NULL; e = next) {
+		next = TAILQ_NEXT(e, stream_link);
+		if (e->state == ENTRY_WAITING) {
+			refuse(r, &e, AQB_EUNAVAIL);
+		}
+	}
+}
+
+void
+write_refuse_everything(struct redis *r)
+{
+	struct stream *s;
+
+	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
+		write_refuse_all(r, s);
+	}
+}
+
+/* Redis has lost what it had said was stored, perhaps: again, from the
+ * oldest that is held. */
+static void
+unhold_all(struct redis *r)
+{
+	struct entry *e;
+
+	while ((e = TAILQ_FIRST(&r->spool.held)) != NULL) {
+		spool_unhold(&r->spool, e);
+		e->was_stored = true;
+		rewind_to(e);
+		redis_add(r, r->metrics.replayed, 1);
+	}
+}
+
+void
+write_resume(struct redis *r, bool rolled_back)
+{
+	struct stream *s;
+
+	if (rolled_back) {
+		unhold_all(r);
+	}
+	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
+		s->resend = false;
+		s->looking = 0;
+		s->exists = s->is_confirmed;
+		if (!TAILQ_EMPTY(&s->questions)) {
+			stream_open(r, s);
+		}
+		write_work(r, s);
+	}
+	write_pump(r);
+}
+
+void
+write_go_early(struct redis *r)
+{
+	struct stream *s;
+
+	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
+		struct entry *e, *next;
+
+		if (s->next == NULL && s->sent == 0 &&
+		    TAILQ_EMPTY(&s->questions)) {
+			continue;
+		}
+		stream_improvise(r, s);
+		stream_tell(r, s, AQB_OK);
+		for (e = TAILQ_FIRST(&s->entries); e != NULL; e = next) {
+			next = TAILQ_NEXT(e, stream_link);
+			if (e->msg == NULL || e->state == ENTRY_STORED ||
+			    e->is_early || e->was_stored) {
+				continue;
+			}
+			if (e->is_volatile) {
+				finish_volatile(r, &e);
+				continue;
+			}
+			go_early(r, e);
+			answer(r, e, AQB_STORED_NONE, AQB_ANSWER_EARLY);
+		}
+	}
+}
+
+/* Strict: whoever waits for Redis waits so long and no longer. */
+static void
+give_up_the_old(struct redis *r)
+{
+	uint64_t now = clock_ms();
+	uint64_t patience =
+	    r->busy_wait > 0 ? BUSY_GIVE_UP_MS : r->conf->spool_wait;
+	struct entry *e, *next;
+
+	for (e = TAILQ_FIRST(&r->spool.waiting); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, link);
+		if (e->since + patience > now) {
+			break; /* the rest is younger, but for what is sent
+				* again, which nobody waits for */
+		}
+		if (e->ticket == 0 || e->state == ENTRY_SENT || e->is_early) {
+			continue;
+		}
+		if (e->is_in_doubt) {
+			redis_fail(r, e->ticket, AQB_EUNCERTAIN);
+			e->ticket = 0;
+		} else {
+			refuse(r, &e, AQB_EUNAVAIL);
+		}
+	}
+}
+
+/* Let go what has surely reached the disk, and what there is no room for. */
+static void
+release_held(struct redis *r)
+{
+	uint64_t now = clock_ms();
+	struct entry *e;
+
+	while ((e = TAILQ_FIRST(&r->spool.held)) != NULL) {
+		bool is_safe = e->since + r->conf->hold <= now &&
+		    (!r->has_aof || e->since < r->flushed);
+
+		if (!is_safe && r->spool.held_bytes <= r->conf->hold_size) {
+			break;
+		}
+		if (!is_safe) {
+			redis_add(r, r->metrics.hold_short, 1);
+		}
+		drop(r, &e);
+	}
+}
+
+void
+write_tick(struct redis *r)
+{
+	if (r->conf->mode == MODE_STRICT) {
+		give_up_the_old(r);
+	}
+	release_held(r);
+	write_pump(r);
+}
+
+void
+write_fini(struct redis *r)
+{
+	struct entry *e;
+
+	while ((e = TAILQ_FIRST(&r->spool.waiting)) != NULL ||
+	    (e = TAILQ_FIRST(&r->spool.held)) != NULL) {
+		drop(r, &e);
+	}
+}
