@@ -14,6 +14,7 @@
 #include "bus/bus_priv.h"
 #include "bus/channel.h"
 #include "bus/client.h"
+#include "bus/group.h"
 #include "bus/history.h"
 #include "bus/join.h"
 #include "bus/list.h"
@@ -238,6 +239,7 @@ api_join(const struct aqb_host *host, aqb_ticket call,
     const struct aqb_join *join, aqb_joined_f *done, void *arg)
 {
 	struct client *client = caller(call);
+	struct aqb_join mine = { .size = 0 };
 	struct aqb_why why;
 
 	(void)host;
@@ -247,7 +249,9 @@ api_join(const struct aqb_host *host, aqb_ticket call,
 		done(arg, call, AQB_CODE_TARGET_NOT_FOUND, NULL, &why);
 		return;
 	}
-	join_begin(client, call, join, done, arg);
+	memcpy(&mine, join,
+	    join->size < sizeof mine ? join->size : sizeof mine);
+	join_begin(client, call, &mine, done, arg);
 }
 
 static enum aqb_code
@@ -368,6 +372,20 @@ api_broadcast(const struct aqb_host *host, const char *room,
 	    why);
 }
 
+static enum aqb_code
+api_groups(const struct aqb_host *host, const char *room, const char *name,
+    aqb_group_visit_f *visit, void *arg, struct aqb_why *why)
+{
+	struct channel *ch = channel_find(the_bus, room, name);
+
+	(void)host;
+	if (ch == NULL) {
+		return no_channel(room, name, why);
+	}
+	group_show(ch, visit, arg);
+	return AQB_CODE_OK;
+}
+
 static const struct aqb_bus table = {
 	.size = sizeof table,
 	.stats = api_stats,
@@ -384,6 +402,7 @@ static const struct aqb_bus table = {
 	.identify = api_identify,
 	.kick = api_kick,
 	.broadcast = api_broadcast,
+	.groups = api_groups,
 };
 
 const struct aqb_bus *

@@ -19,7 +19,7 @@
 #include "bus/channel.h"
 #include "bus/client.h"
 #include "bus/dedupe.h"
-#include "bus/join.h"
+#include "bus/group.h"
 #include "bus/publish.h"
 #include "bus/router.h"
 #include "bus/session.h"
@@ -60,8 +60,12 @@ void
 bus_drop_all(struct bus *bus)
 {
 	struct client *client;
+	struct channel *ch;
 
 	OBJ_CHECK(bus, BUS_MAGIC);
+	TAILQ_FOREACH (ch, &bus->channels, link) {
+		group_end_all(ch, NULL);
+	}
 	while ((client = TAILQ_FIRST(&bus->clients)) != NULL ||
 	    (client = TAILQ_FIRST(&bus->leaving)) != NULL) {
 		client_gone(client, 1006, "the broker stops");
@@ -316,6 +320,7 @@ watch_memory(struct bus *bus)
 		return;
 	}
 	store_usage(bus->store, &messages, &used);
+	used += bus->group_bytes;
 	for (size_t i = 0; i < bus->ports; i++) {
 		used += count_get(&bus->port[i]->outbox_bytes) +
 		    port_waiting(bus->port[i]);
@@ -338,6 +343,13 @@ watch_memory(struct bus *bus)
 		LOG(AQB_WARNING, "memory: short; publishers are paused",
 		    FN("used", used), FN("limit", limit));
 	}
+}
+
+uint64_t
+bus_group_messages(const struct bus *bus)
+{
+	OBJ_CHECK(bus, BUS_MAGIC);
+	return bus->group_messages;
 }
 
 bool
@@ -370,7 +382,7 @@ handle(struct bus *bus, struct port_up *up)
 		break;
 	case PORT_READY:
 		if (listens) {
-			join_ready(client);
+			client_ready(client);
 		}
 		break;
 	case PORT_CLOSED:

@@ -54,6 +54,13 @@ struct bus_conf {
 	uint64_t ping_interval; /* told to clients */
 	uint64_t idle_after;    /* of agent_activity */
 	uint64_t memory_limit;  /* bytes: outboxes and history */
+	uint64_t outbox_limit;  /* bytes, of one client */
+	/* Groups: see core/bus/group.h and arqonbus.conf(5). */
+	uint64_t group_ack_wait;
+	uint64_t group_linger;
+	uint32_t group_max_deliveries;
+	uint32_t group_max_pending; /* messages not acked, of a member */
+	uint32_t group_backlog;     /* messages that wait in memory */
 	struct bus_rate messages, bytes, commands, channels;
 };
 
@@ -102,6 +109,9 @@ void bus_tick(struct bus *bus, uint64_t elapsed_ms);
 
 /* The table for plugins that work on this bus. */
 const struct aqb_bus *bus_api(struct bus *bus);
+
+/* How many messages groups keep: waiting in memory, or not acked. */
+uint64_t bus_group_messages(const struct bus *bus);
 
 /* Do outboxes and history fill 90 % of the memory limit? */
 bool bus_is_short_of_memory(const struct bus *bus);

@@ -72,6 +72,9 @@ struct bus {
 
 	enum memory_state memory;
 
+	/* What groups keep, and what they have given out. */
+	uint64_t group_messages, group_bytes, group_given;
+
 	uint64_t serial; /* of clients, channels and members, as they come */
 	uint64_t mark;   /* of deliveries that must not double */
 	uint64_t id_prefix, id_next; /* of ids that we make */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/why.h"
+#include "bus/group.h"
 #include "bus/presence.h"
 #include "bus/router.h"
 #include "host/store.h"
@@ -129,7 +130,8 @@ on_idle(void *arg)
 	}
 	idle = ch->bus->conf.channel_idle;
 	unused = loop_now(ch->bus->loop) - ch->used;
-	if (!TAILQ_EMPTY(&ch->pending) || unused < idle) {
+	if (!TAILQ_EMPTY(&ch->pending) || !TAILQ_EMPTY(&ch->groups) ||
+	    unused < idle) {
 		timer_set(ch->bus->loop, &ch->idle,
 		    unused < idle ? idle - unused : idle);
 		return;
@@ -163,6 +165,7 @@ set_defaults(struct channel *ch, struct bus *bus)
 	};
 	TAILQ_INIT(&ch->members);
 	TAILQ_INIT(&ch->pending);
+	TAILQ_INIT(&ch->groups);
 	timer_init(&ch->idle, on_idle, ch);
 }
 
@@ -226,6 +229,7 @@ channel_free(struct channel **chp, bool forget)
 	    &(struct telemetry_fields){
 		.room = room->name, .channel = ch->name });
 	presence_stop(ch);
+	group_end_all(ch, "deleted");
 	while ((m = TAILQ_FIRST(&ch->members)) != NULL) {
 		member_leave(&m, false);
 	}

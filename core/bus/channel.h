@@ -49,6 +49,8 @@ struct channel {
 	 * already, then, from `held_back`, those that are not. */
 	TAILQ_HEAD(pending_list, publish) pending;
 	struct publish *held_back;
+	TAILQ_HEAD(group_list, group) groups; /* see group.h; oldest first */
+	uint32_t group_count;
 	struct timer idle;
 	TAILQ_ENTRY(channel) room_link;
 	TAILQ_ENTRY(channel) heard_link;
@@ -58,6 +60,7 @@ struct channel {
 };
 
 struct catchup;
+struct taker;
 
 struct member {
 	uint32_t magic;
@@ -67,6 +70,7 @@ struct member {
 	struct client *client;
 	struct channel *channel;
 	struct catchup *catchup; /* not NULL: live messages wait in it */
+	struct taker *taker;     /* not NULL: it is in a group, see group.h */
 	uint64_t serial;
 	int64_t joined_at;
 	TAILQ_ENTRY(member) client_link;

@@ -18,6 +18,8 @@
 #include "bus/alias.h"
 #include "bus/channel.h"
 #include "bus/greet.h"
+#include "bus/group.h"
+#include "bus/join.h"
 #include "bus/profile.h"
 #include "bus/router.h"
 #include "bus/session.h"
@@ -317,6 +319,42 @@ client_identify(struct client *client, const struct aqb_identity *identity,
 		    client->binary ? PORT_BINARY : PORT_TEXT);
 	}
 	return AQB_CODE_OK;
+}
+
+bool
+client_has_room(const struct client *client)
+{
+	uint64_t share = client->bus->conf.outbox_limit / 8;
+
+	return !client->dropped && !(client->asked && client->posted > share);
+}
+
+void
+client_posted(struct client *client, size_t bytes)
+{
+	client->posted += (uint32_t)bytes;
+	if (client->posted > client->bus->conf.outbox_limit / 8) {
+		client_ask(client);
+	}
+}
+
+void
+client_ask(struct client *client)
+{
+	if (!client->asked) {
+		client->asked = true;
+		client->posted = 0;
+		port_post(client->conn, PORT_TELL);
+	}
+}
+
+void
+client_ready(struct client *client)
+{
+	client->asked = false;
+	join_ready(client);
+	group_ready(client);
+	client_posted(client, 0);
 }
 
 void

@@ -45,7 +45,8 @@ struct client {
 	bool resumed;
 	bool dropped;  /* its connection is being closed by us */
 	bool detached; /* out of all tables; waits for its connection */
-	bool paused;
+	bool paused : 1;
+	bool asked : 1; /* PORT_TELL is on its way: PORT_READY will come */
 	char id[CLIENT_ID_SIZE];
 	uint16_t violations;
 	uint32_t channel_count;
@@ -62,6 +63,7 @@ struct client {
 	uint64_t received;
 	uint64_t private_mark; /* of the last private message to it */
 	uint32_t reads;        /* of history, in flight */
+	uint32_t posted;       /* bytes, see client_posted */
 	int64_t connected_at;
 	int64_t last_activity;
 	TAILQ_ENTRY(client) link;
@@ -91,6 +93,19 @@ void client_retype(struct client *client, enum client_type type);
  * a token.  On a refusal nothing is changed. */
 enum aqb_code client_identify(struct client *client,
     const struct aqb_identity *identity, struct aqb_why *why);
+
+/*
+ * How much the outbox of a client still takes, without looking at it.  Who
+ * posts much tells how much; after each eighth of an outbox the worker is
+ * asked to say when less than half of it is full, and at two eighths without
+ * its word there is no room.
+ */
+bool client_has_room(const struct client *client);
+void client_posted(struct client *client, size_t bytes);
+
+/* Have client_ready() called when there is room in its outbox. */
+void client_ask(struct client *client);
+void client_ready(struct client *client);
 
 /* Let telemetry know who it is, after a change. */
 void client_tell_identity(const struct client *client);

@@ -8,12 +8,14 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/why.h"
+#include "bus/group.h"
 #include "bus/presence.h"
 #include "bus/shelf.h"
 #include "bus/text.h"
 #include "host/store.h"
 #include "host/telemetry.h"
 #include "proto/msg.h"
+#include "proto/name.h"
 
 #define CATCHUP_MAGIC 0xf3086a5du
 #define READ_LIMIT 1000                 /* messages in one read */
@@ -196,14 +198,18 @@ go_live(struct catchup *c)
 
 	m->catchup = NULL;
 	m->channel->held_count--;
-	member_listen(m);
+	if (m->taker != NULL) {
+		group_begin(m);
+	} else {
+		member_listen(m);
+	}
 	catchup_free(&c);
 }
 
 static void
 wait_for_room(struct catchup *c)
 {
-	port_post(c->member->client->conn, PORT_TELL);
+	client_ask(c->member->client);
 	c->waiting = true;
 }
 
@@ -252,14 +258,24 @@ join_replied(struct client *client, aqb_ticket call)
 void
 join_ready(struct client *client)
 {
+	struct catchup *first = NULL, *next = NULL;
 	struct member *m;
 
 	TAILQ_FOREACH (m, &client->members, client_link) {
 		if (m->catchup != NULL && m->catchup->waiting) {
-			m->catchup->waiting = false;
-			advance(m->catchup);
-			return; /* each asked for itself */
+			next = m->catchup;
+			if (first != NULL) {
+				break;
+			}
+			first = next;
 		}
+	}
+	if (first != NULL) {
+		first->waiting = false;
+		advance(first);
+	}
+	if (next != first) {
+		client_ask(client); /* the answer is one for all of them */
 	}
 }
 
@@ -430,7 +446,12 @@ make_member(struct client *client, struct channel *ch,
     const struct aqb_join *want, struct member **memberp, struct aqb_why *why)
 {
 	struct member *m = member_find(client, ch);
+	enum aqb_code code;
 
+	if (want->group != NULL &&
+	    (code = group_may_join(ch, want->group, why)) != AQB_CODE_OK) {
+		return code;
+	}
 	if (m != NULL && m->catchup != NULL) {
 		return reject(why, AQB_CODE_BUSY, "channel",
 		    "channel: a join of it is under way");
@@ -450,6 +471,11 @@ make_member(struct client *client, struct channel *ch,
 	ch->presence_count += (want->presence ? 1u : 0u);
 	ch->presence_count -= (m->presence ? 1u : 0u);
 	m->presence = want->presence;
+	if (want->group != NULL) {
+		group_join(m, want->group, want->group_manual);
+	} else {
+		group_leave(m);
+	}
 	*memberp = m;
 	return AQB_CODE_OK;
 }
@@ -472,6 +498,21 @@ get_channel(struct client *client, const struct aqb_join *join,
 	    why);
 }
 
+/* A group has one past for all its members, and keeps it itself. */
+static enum aqb_code
+check_group(const struct aqb_join *join, struct aqb_why *why)
+{
+	if (join->group == NULL) {
+		return AQB_CODE_OK;
+	}
+	if (join->has_since) {
+		return reject(why, AQB_CODE_INVALID_ARGUMENT, "since",
+		    "since: not with group: what a member missed went to "
+		    "another one, or waits in the group");
+	}
+	return name_check(join->group, strlen(join->group), "group", why);
+}
+
 void
 join_begin(struct client *client, aqb_ticket call, const struct aqb_join *join,
     aqb_joined_f *done, void *arg)
@@ -482,7 +523,10 @@ join_begin(struct client *client, aqb_ticket call, const struct aqb_join *join,
 	struct catchup *c;
 	enum aqb_code code;
 
-	code = get_channel(client, join, &ch, &why);
+	code = check_group(join, &why);
+	if (code == AQB_CODE_OK) {
+		code = get_channel(client, join, &ch, &why);
+	}
 	if (code == AQB_CODE_OK) {
 		code = make_member(client, ch, join, &m, &why);
 	}

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "bus/channel.h"
+#include "bus/group.h"
 #include "bus/join.h"
 #include "bus/presence.h"
 #include "host/telemetry.h"
@@ -54,6 +55,7 @@ member_free(struct member **memberp)
 
 	OBJ_TAKE(m, memberp, MEMBER_MAGIC);
 	ch = m->channel;
+	group_leave(m);
 	TAILQ_REMOVE(&m->client->members, m, client_link);
 	TAILQ_REMOVE(&ch->members, m, channel_link);
 	m->client->channel_count--;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus/publish.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/why.h"
@@ -157,6 +159,9 @@ publish_free(struct publish **pubp)
 {
 	struct publish *pub;
 
+	if (*pubp == NULL) {
+		return;
+	}
 	OBJ_TAKE(pub, pubp, PUBLISH_MAGIC);
 	LIST_REMOVE(pub, bus_link);
 	if (pub->client != NULL) {
@@ -210,6 +215,11 @@ finish(struct publish *pub)
 		} else {
 			dedupe_drop(pub->bus->dedupe, &pub->seen);
 		}
+	}
+	if (pub->err != AQB_OK && pub->is_copy) {
+		metric_add(METRIC_GROUP_LOST_TOTAL, 1);
+		LOG(AQB_WARNING, "a message that a group gave up is lost",
+		    F("reason", aqb_strerror(pub->err)));
 	}
 	tell(pub, &outcome);
 	publish_free(&pub);
@@ -399,6 +409,30 @@ publish_own(struct channel *ch, struct aqb_msg **msgp)
 	pub->id_is_ours = true;
 	append(pub, *msgp, (struct aqb_slice){ NULL, 0 }, "system", "arqonbus");
 	*msgp = NULL;
+}
+
+bool
+publish_copy(struct channel *ch, const struct aqb_msg *original)
+{
+	struct publish *pub = publish_new(NULL, ch);
+	struct aqb_msg *msg = NULL;
+	struct aqb_msg_view v;
+	char type[32], from[AQB_CLIENT_ID_MAX + 1];
+
+	msg_view(original, &v);
+	if (pub != NULL) {
+		msg = msg_copy(original,
+		    v.id.len + v.from.len + strlen(ch->stream));
+	}
+	if (msg == NULL) {
+		publish_free(&pub);
+		return false;
+	}
+	pub->is_copy = true;
+	snprintf(type, sizeof type, "%.*s", (int)v.type.len, v.type.data);
+	snprintf(from, sizeof from, "%.*s", (int)v.from.len, v.from.data);
+	append(pub, msg, v.id, type, from);
+	return true;
 }
 
 void

@@ -18,6 +18,13 @@ void publish(struct client *client, struct channel *ch,
 /* Publish a system message of the broker's own; no one is told. */
 void publish_own(struct channel *ch, struct aqb_msg **msgp);
 
+/*
+ * Publish what was published elsewhere: type, id, sender, payload and metadata
+ * are the original's.  It counts as lost by a group if it cannot be stored.
+ * False without memory.
+ */
+bool publish_copy(struct channel *ch, const struct aqb_msg *original);
+
 /* Was this id seen before?  Then it was answered here, or will be. */
 bool publish_is_repeated(struct client *client, const char *stream,
     const struct envelope *env, struct sighting **newp);

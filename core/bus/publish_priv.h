@@ -11,6 +11,7 @@ struct publish {
 	bool is_early;   /* delivered before it was stored */
 	bool is_repeat;  /* stored and delivered before */
 	bool decided;
+	bool is_copy; /* of a message that a group gave up */
 	enum aqb_err err;
 	enum aqb_stored stored;
 	struct bus *bus;

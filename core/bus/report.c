@@ -24,6 +24,8 @@ static const char *const own_types[] = {
 	"command_failed",
 	"config_reloaded",
 	"gap",
+	"group_message_dead",
+	"group_messages_lost",
 	"message_published",
 	"message_rejected",
 	"plugin_failed",

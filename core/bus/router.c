@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/why.h"
 #include "bus/activity.h"
+#include "bus/group.h"
 #include "bus/join.h"
 #include "bus/private.h"
 #include "bus/publish.h"
@@ -23,6 +24,9 @@ router_deliver(struct channel *ch, struct aqb_msg *msg,
 {
 	struct member *m;
 
+	if (!TAILQ_EMPTY(&ch->groups)) {
+		group_deliver(ch, msg);
+	}
 	if (ch->member_count == 0) {
 		return;
 	}
@@ -31,7 +35,8 @@ router_deliver(struct channel *ch, struct aqb_msg *msg,
 		return;
 	}
 	TAILQ_FOREACH (m, &ch->members, channel_link) {
-		if (m->catchup != NULL && m->client != except) {
+		if (m->catchup != NULL && m->taker == NULL &&
+		    m->client != except) {
 			join_hold(m, msg);
 		}
 	}
@@ -44,17 +49,18 @@ is_in_a_lane(const struct client *client, const struct room *room)
 	const struct member *m;
 
 	TAILQ_FOREACH (m, &client->members, client_link) {
-		if (m->channel->room == room && m->catchup == NULL) {
+		if (m->channel->room == room && m->listens) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* Who is still catching up in all its channels of the room is in no lane of
- * it; what belongs to no channel need not wait. */
+/* Who is still catching up in all its channels of the room, or is in groups of
+ * them only, is in no lane of it; what belongs to no channel need not wait,
+ * and is nobody's work. */
 static void
-send_to_held(struct channel *ch, struct aqb_msg *msg,
+send_to_unlistening(struct channel *ch, struct aqb_msg *msg,
     const struct client *except, uint64_t mark)
 {
 	struct member *m;
@@ -62,7 +68,7 @@ send_to_held(struct channel *ch, struct aqb_msg *msg,
 	TAILQ_FOREACH (m, &ch->members, channel_link) {
 		struct client *client = m->client;
 
-		if (m->catchup != NULL && client != except &&
+		if (!m->listens && client != except &&
 		    client->private_mark != mark &&
 		    !is_in_a_lane(client, ch->room)) {
 			client->private_mark = mark;
@@ -83,8 +89,8 @@ router_deliver_room(struct room *room, struct aqb_msg *msg,
 	TAILQ_FOREACH (ch, &room->heard, heard_link) {
 		bus_deliver(bus, ch->lane, msg, except, mark, received_us);
 		received_us = 0; /* counts once */
-		if (ch->held_count > 0) {
-			send_to_held(ch, msg, except, mark);
+		if (ch->held_count > 0 || ch->group_count > 0) {
+			send_to_unlistening(ch, msg, except, mark);
 		}
 	}
 }
@@ -335,7 +341,9 @@ is_refused_for_memory(struct client *client, const struct port_up *up)
 	if (bus->memory == MEMORY_PLENTY) {
 		return false;
 	}
-	bus_pause(client);
+	if (!group_is_at_work(client)) {
+		bus_pause(client); /* else it could not ack any more */
+	}
 	if (bus->memory != MEMORY_FULL) {
 		return false;
 	}
@@ -344,6 +352,18 @@ is_refused_for_memory(struct client *client, const struct port_up *up)
 	    (unsigned long long)bus->conf.memory_limit);
 	client_error(client, up->env.id, AQB_CODE_OVERLOADED, &why);
 	return true;
+}
+
+/* Never refused for memory: acks are how groups let go of theirs. */
+static void
+ack_of_member(struct client *client, const struct envelope *env)
+{
+	struct aqb_why why = { 0 };
+	enum aqb_code code = group_ack(client, env, &why);
+
+	if (code != AQB_CODE_OK) {
+		client_error(client, env->id, code, &why);
+	}
 }
 
 void
@@ -359,6 +379,11 @@ router_request(struct client *client, struct port_up *up)
 	}
 	if (up->env.type == ENVELOPE_PING) {
 		pong(client, &up->env);
+		msg_unref(&up->msg);
+		return;
+	}
+	if (up->env.type == ENVELOPE_ACK) {
+		ack_of_member(client, &up->env);
 		msg_unref(&up->msg);
 		return;
 	}

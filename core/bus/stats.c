@@ -27,7 +27,7 @@ latency(const struct bus *bus, struct aqb_stats *s)
 static uint64_t
 delivered(const struct bus *bus)
 {
-	uint64_t n = 0;
+	uint64_t n = bus->group_given;
 
 	for (size_t i = 0; i < bus->ports; i++) {
 		n += count_get(&bus->port[i]->delivered);

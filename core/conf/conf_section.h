@@ -41,6 +41,11 @@ struct conf_server {
 	uint64_t presence_grace;    /* ms */
 	uint64_t presence_interval; /* ms */
 	uint64_t channel_idle;      /* ms */
+	uint64_t group_ack_wait;    /* ms */
+	uint32_t group_max_deliveries;
+	uint32_t group_max_pending; /* messages */
+	uint32_t group_backlog;     /* messages */
+	uint64_t group_linger;      /* ms */
 	uint32_t max_channels;
 	uint32_t max_channels_per_client;
 	const char *metrics_allow; /* addresses, "1.2.3.4,.." */

@@ -126,6 +126,21 @@ const struct conf_row conf_table[] = {
 	    "present.") },
 	{ TIME(server, presence_interval, 1, HOUR, "100ms",
 	    "How often the presence of one channel is told at most.") },
+	{ TIME(server, group_ack_wait, 1, DAY, "30s",
+	    "How long a member of a group that acks may take for one message "
+	    "before it is given to another.") },
+	{ U32(server, group_max_deliveries, 1, 1000000, "5",
+	    "How often a message is given out that nobody acks before it goes "
+	    "to the channel of the dead.") },
+	{ U32(server, group_max_pending, 1, 1000000, "1000",
+	    "How many messages one member of a group may have that it has not "
+	    "acked.") },
+	{ U32(server, group_backlog, 0, MANY, "10000",
+	    "How many messages wait in memory while nobody in their group has "
+	    "room. What is older is read from the history again.") },
+	{ TIME(server, group_linger, 0, DAY, "60s",
+	    "How long a group stays, with what waits in it, after its last "
+	    "member went.") },
 	{ STRING(server, metrics_allow, 4096, "",
 	    "The addresses, with commas between, that may read /metrics on "
 	    "the data port besides this machine.") },

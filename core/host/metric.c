@@ -46,6 +46,20 @@ static const struct {
 	    "Answers of plugins that made no sense." },
 	[METRIC_TELEMETRY_TOTAL] = { "arqonbus_telemetry_emitted_total",
 	    "Telemetry events." },
+	[METRIC_GROUP_DELIVERED_TOTAL] = { "arqonbus_group_delivered_total",
+	    "Messages given to members of groups." },
+	[METRIC_GROUP_REDELIVERED_TOTAL] = { "arqonbus_group_redelivered_total",
+	    "Of these, those that were given out before." },
+	[METRIC_GROUP_ACKED_TOTAL] = { "arqonbus_group_acked_total",
+	    "Messages that a member of a group has acked." },
+	[METRIC_GROUP_REFUSED_TOTAL] = { "arqonbus_group_refused_total",
+	    "Messages that a member of a group gave back." },
+	[METRIC_GROUP_EXPIRED_TOTAL] = { "arqonbus_group_expired_total",
+	    "Messages not acked within group_ack_wait." },
+	[METRIC_GROUP_DEAD_TOTAL] = { "arqonbus_group_dead_total",
+	    "Messages given up after group_max_deliveries." },
+	[METRIC_GROUP_LOST_TOTAL] = { "arqonbus_group_lost_total",
+	    "Messages that nobody in a group will get." },
 };
 
 struct plugin_metric {

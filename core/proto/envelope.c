@@ -29,6 +29,7 @@ struct decoding {
 	struct json_value type, id, room, channel, version, to, command;
 	struct json_value payload, metadata, args, ack, timestamp;
 	struct json_value retain, ttl, expect_reply_ms, correlation_id;
+	struct json_value seq, epoch, ok;
 };
 
 static const struct {
@@ -42,6 +43,7 @@ static const struct {
 	{ "system", ENVELOPE_SYSTEM },
 	{ "telemetry", ENVELOPE_TELEMETRY },
 	{ "ping", ENVELOPE_PING },
+	{ "ack", ENVELOPE_ACK },
 };
 
 const char *
@@ -84,6 +86,9 @@ static const struct field {
 	FIELD(ttl),
 	FIELD(expect_reply_ms),
 	FIELD(correlation_id),
+	FIELD(seq),
+	FIELD(epoch),
+	FIELD(ok),
 };
 
 /* NULL for a field that is not known, and ignored. */
@@ -237,14 +242,9 @@ check_type(struct decoding *d)
 			return AQB_CODE_OK;
 		}
 	}
-	if (len == 3 && memcmp(text, "ack", 3) == 0) {
-		return reject(d->why, AQB_CODE_INVALID_ARGUMENT, "type",
-		    "type: \"ack\" belongs to groups, which this version "
-		    "does not have");
-	}
 	return reject(d->why, AQB_CODE_UNKNOWN_TYPE, "type",
 	    "type: none of event, message, private, command, system, "
-	    "telemetry, ping");
+	    "telemetry, ping, ack");
 }
 
 static enum aqb_code
@@ -456,6 +456,49 @@ take_command(struct decoding *d, const char *text, size_t len)
 	return AQB_CODE_OK;
 }
 
+/* A whole number of 1 to 2^53, which is what a double can hold. */
+static bool
+read_seq(const struct json_value *value, uint64_t *seqp)
+{
+	uint64_t n = 0;
+
+	if (value->type != JSON_NUMBER || value->len > 16) {
+		return false;
+	}
+	for (size_t i = 0; i < value->len; i++) {
+		if (value->text[i] < '0' || value->text[i] > '9') {
+			return false;
+		}
+		n = n * 10 + (uint64_t)(value->text[i] - '0');
+	}
+	*seqp = n;
+	return n > 0 && n <= (uint64_t)1 << 53;
+}
+
+/* Which message an ack is about, and whether its work is done. */
+static enum aqb_code
+take_ack(struct decoding *d)
+{
+	struct envelope *env = d->env;
+	size_t len = 0;
+
+	if (env->address.channel[0] == '\0') {
+		return reject(d->why, AQB_CODE_TARGET_REQUIRED, "channel",
+		    "channel: an ack names the channel of its message");
+	}
+	if (!read_seq(&d->seq, &env->position.seq)) {
+		return wrong(d, "seq", "must be a whole number of 1 to 2^53");
+	}
+	if (d->epoch.type != JSON_STRING ||
+	    !json_decode(&d->epoch, env->position.epoch, AQB_EPOCH_SIZE - 1,
+		&len)) {
+		return wrong(d, "epoch", "must be the message's, as it came");
+	}
+	env->position.epoch[len] = '\0';
+	env->ok = true;
+	return bool_field(d, &d->ok, "ok", &env->ok);
+}
+
 /* What a publish of any kind carries. */
 static enum aqb_code
 take_content(struct decoding *d)
@@ -491,6 +534,9 @@ check(struct decoding *d, const char *text, size_t len)
 	if ((code = check_absent(d)) != AQB_CODE_OK ||
 	    (code = take_address(d)) != AQB_CODE_OK) {
 		return code;
+	}
+	if (env->type == ENVELOPE_ACK) {
+		return take_ack(d);
 	}
 	if (env->type == ENVELOPE_PRIVATE &&
 	    (code = take_to(d)) != AQB_CODE_OK) {

@@ -11,6 +11,8 @@
 #include <arqonbus/abi.h>
 #include <arqonbus/error.h>
 
+#include <arqonbus/message.h>
+
 #include "proto/address.h"
 #include "proto/json.h"
 
@@ -24,6 +26,7 @@ enum envelope_type {
 	ENVELOPE_SYSTEM,
 	ENVELOPE_TELEMETRY,
 	ENVELOPE_PING,
+	ENVELOPE_ACK, /* of a member of a group */
 };
 
 struct envelope {
@@ -31,8 +34,12 @@ struct envelope {
 	bool ack;
 	bool everybody;         /* system with room "*" */
 	bool is_binary;         /* its payload is bytes, not JSON */
+	bool ok;                /* of acks: false gives the message back */
 	struct address address; /* of all but commands, which check their own */
-	char command[AQB_NAME_MAX + 1]; /* of commands */
+	union {
+		char command[AQB_NAME_MAX + 1]; /* of commands */
+		struct aqb_position position;   /* of acks */
+	};
 
 	/* Slices of the text (of the message, after envelope_keep). */
 	struct aqb_slice text;    /* all of it: of commands only */

@@ -2,6 +2,7 @@
 #include "proto/msg.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@
 #define METADATA_KEY ",\"metadata\":"
 #define PAYLOAD_KEY ",\"payload\":"
 #define ENCODING ",\"encoding\":\"base64\""
+#define VERSION "{\"version\":\"1.0\""
 
 /* A piece of the text, as an offset: the message has no pointers. */
 struct piece {
@@ -283,7 +285,7 @@ msg_stamp(struct aqb_msg *msg, const struct aqb_position *pos)
 	if (pos != NULL) {
 		prepend_position(msg, pos);
 	}
-	prepend(msg, "{\"version\":\"1.0\"", 16);
+	prepend(msg, VERSION, strlen(VERSION));
 	frame(msg);
 }
 
@@ -307,6 +309,79 @@ msg_text(const char *text, size_t len)
 	msg->end = msg->text + (uint32_t)len;
 	memcpy(msg->data + msg->text, text, len);
 	frame(msg);
+	return msg;
+}
+
+/* Where a piece is in a copy that has it further on, or further to the
+ * front. */
+static struct piece
+shifted(struct piece piece, int64_t by)
+{
+	if (piece.len > 0) {
+		piece.at = (uint32_t)(piece.at + by);
+	}
+	return piece;
+}
+
+static void
+shift_all(struct aqb_msg *msg, const struct aqb_msg *old, int64_t by)
+{
+	msg->id = shifted(old->id, by);
+	msg->type = shifted(old->type, by);
+	msg->room = shifted(old->room, by);
+	msg->channel = shifted(old->channel, by);
+	msg->from = shifted(old->from, by);
+	msg->payload = shifted(old->payload, by);
+	msg->metadata = shifted(old->metadata, by);
+	msg->epoch = shifted(old->epoch, by);
+}
+
+struct aqb_msg *
+msg_again(const struct aqb_msg *old, uint32_t count)
+{
+	size_t len = old->end - old->text;
+	size_t version = strlen(VERSION);
+	char said[32];
+	size_t more = (size_t)snprintf(said, sizeof said,
+	    ",\"delivery_count\":%u", count);
+	struct aqb_msg *msg;
+	char *p;
+
+	assert(msg_is_stamped(old) && old->seq > 0);
+	msg = alloc(1 + WS_HEAD_MAX + len + more);
+	if (msg == NULL) {
+		return NULL;
+	}
+	msg->text = 1 + WS_HEAD_MAX;
+	p = put(msg->data + msg->text, old->data + old->text, version);
+	p = put(p, said, more);
+	p = put(p, old->data + old->text + version, len - version);
+	msg->end = (uint32_t)(p - msg->data);
+	msg->is_binary = old->is_binary;
+	msg->timestamp = old->timestamp;
+	msg->seq = old->seq;
+	shift_all(msg, old, (int64_t)msg->end - old->end);
+	frame(msg);
+	return msg;
+}
+
+struct aqb_msg *
+msg_copy(const struct aqb_msg *old, size_t reserve)
+{
+	size_t head = WS_HEAD_MAX + FIXED_MAX + reserve;
+	size_t len = old->end - old->payload.at;
+	struct aqb_msg *msg = alloc(head + len);
+	int64_t by = (int64_t)head - old->payload.at;
+
+	if (msg == NULL) {
+		return NULL;
+	}
+	OBJ_CHECK(old, MSG_MAGIC);
+	memcpy(msg->data + head, old->data + old->payload.at, len);
+	msg->end = (uint32_t)(head + len);
+	msg->is_binary = old->is_binary;
+	msg->payload = shifted(old->payload, by);
+	msg->metadata = shifted(old->metadata, by);
 	return msg;
 }
 

@@ -67,6 +67,16 @@ bool msg_is_stamped(const struct aqb_msg *msg);
 /* A message that is ready to send: this text, whatever it is. */
 struct aqb_msg *msg_text(const char *text, size_t len);
 
+/*
+ * The same once more: a stamped message with `"delivery_count":count` in its
+ * envelope.  NULL without memory.
+ */
+struct aqb_msg *msg_again(const struct aqb_msg *msg, uint32_t count);
+
+/* A message to be sealed that has another's payload and metadata; `reserve`
+ * as in the draft.  NULL without memory. */
+struct aqb_msg *msg_copy(const struct aqb_msg *msg, size_t reserve);
+
 struct aqb_msg *msg_ref(struct aqb_msg *msg);
 
 /* Give a reference back and clear the pointer.  NULL is fine. */

@@ -97,6 +97,8 @@ struct aqb_join {
 	bool has_since;
 	struct aqb_position since;
 	/* ABI 0.1 ends here.  Add below this line only. */
+	const char *group; /* be a member of this queue group, or NULL */
+	bool group_manual; /* and ack what it gives */
 };
 
 struct aqb_joined {
@@ -106,6 +108,15 @@ struct aqb_joined {
 	struct aqb_position pos; /* of the last message */
 	bool was_recovering, recovered;
 	/* ABI 0.1 ends here.  Add below this line only. */
+};
+
+/* A queue group of a channel. */
+struct aqb_group_info {
+	uint32_t size;
+	const char *name;
+	uint64_t members;
+	uint64_t waiting; /* messages that nobody has */
+	uint64_t unacked; /* messages that a member has and has not acked */
 };
 
 /* Which page of a list. */
@@ -119,6 +130,7 @@ struct aqb_page {
 typedef bool aqb_channel_visit_f(void *arg,
     const struct aqb_channel_info *info);
 typedef bool aqb_client_visit_f(void *arg, const struct aqb_client_info *info);
+typedef bool aqb_group_visit_f(void *arg, const struct aqb_group_info *info);
 
 /* code 0: *joined is borrowed for the call.  The client is told nothing yet:
  * reply to the call, and what it missed follows the reply. */
@@ -199,6 +211,11 @@ struct aqb_bus {
 	    const char *room, const char *channel, struct aqb_slice payload,
 	    uint64_t *deliveredp, struct aqb_why *why);
 	/* ABI 0.1 ends here.  Add below this line only. */
+
+	/* The queue groups of a channel, oldest first; at most 100. */
+	enum aqb_code (*groups)(const struct aqb_host *host, const char *room,
+	    const char *channel, aqb_group_visit_f *visit, void *arg,
+	    struct aqb_why *why);
 };
 
 #endif

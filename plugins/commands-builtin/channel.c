@@ -242,6 +242,22 @@ show_member(void *arg, const struct aqb_client_info *info)
 	return page_add(arg, render_client(info));
 }
 
+static bool
+show_group(void *arg, const struct aqb_group_info *info)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_object_object_add(o, "name", render_text(info->name));
+	json_object_object_add(o, "members",
+	    json_object_new_uint64(info->members));
+	json_object_object_add(o, "waiting",
+	    json_object_new_uint64(info->waiting));
+	json_object_object_add(o, "unacked",
+	    json_object_new_uint64(info->unacked));
+	json_object_array_add(arg, o);
+	return true;
+}
+
 /* The channel and a page of its members; NULL, and answered, on refusal. */
 static struct json_object *
 describe(const struct aqb_host *host, aqb_ticket ticket,
@@ -249,6 +265,7 @@ describe(const struct aqb_host *host, aqb_ticket ticket,
     struct aqb_channel_info *infop)
 {
 	struct page page = { .array = json_object_new_array() };
+	struct json_object *groups = json_object_new_array();
 	struct json_object *o;
 	char next[AQB_CURSOR_SIZE];
 	struct aqb_why why = { 0 };
@@ -260,13 +277,19 @@ describe(const struct aqb_host *host, aqb_ticket ticket,
 		code = host->bus->channel_get(host, call->room, call->channel,
 		    infop, &why);
 	}
+	if (code == AQB_CODE_OK) {
+		code = host->bus->groups(host, call->room, call->channel,
+		    show_group, groups, &why);
+	}
 	if (code != AQB_CODE_OK) {
 		json_object_put(page.array);
+		json_object_put(groups);
 		host->fail(host, ticket, code, &why);
 		return NULL;
 	}
 	o = render_channel(infop);
 	json_object_object_add(o, "members", page.array);
+	json_object_object_add(o, "groups", groups);
 	render_next(o, next);
 	return o;
 }

@@ -14,8 +14,8 @@ static aqb_command_f identify;
 const struct aqb_command cmd_join_channel = {
 	.size = sizeof cmd_join_channel,
 	.name = "join_channel",
-	.params = "room:n channel:n echo?:b presence?:b since?:o group?:j "
-		  "group_ack?:j",
+	.params = "room:n channel:n echo?:b presence?:b since?:o "
+		  "group?:s(1..64) group_ack?:s(1..16)",
 	.summary = "hear a channel, from now or from where one left off",
 	.exec = join_channel,
 };
@@ -78,6 +78,32 @@ read_since(const struct aqb_host *host, aqb_ticket ticket,
 	return true;
 }
 
+/* group and group_ack; false, and answered, when they are not right. */
+static bool
+read_group(const struct aqb_host *host, aqb_ticket ticket,
+    const struct aqb_call *call, struct aqb_join *join)
+{
+	const char *ack = arg_string(call, "group_ack");
+
+	join->group = arg_string(call, "group");
+	if (ack == NULL) {
+		return true;
+	}
+	join->group_manual = strcmp(ack, "manual") == 0;
+	if (!join->group_manual && strcmp(ack, "auto") != 0) {
+		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT,
+		    "group_ack", "group_ack: %s is neither auto nor manual",
+		    ack);
+		return false;
+	}
+	if (join->group == NULL) {
+		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT,
+		    "group_ack", "group_ack: only goes with group");
+		return false;
+	}
+	return true;
+}
+
 static void
 on_joined(void *arg, aqb_ticket ticket, enum aqb_code code,
     const struct aqb_joined *joined, const struct aqb_why *why)
@@ -117,16 +143,9 @@ join_channel(void *self, aqb_ticket ticket, const struct aqb_call *call)
 		.echo = arg_bool(call, "echo"),
 		.presence = arg_bool(call, "presence"),
 	};
-	const char *later = arg_given(call, "group") ? "group"
-	    : arg_given(call, "group_ack")           ? "group_ack"
-						     : NULL;
 
-	if (later != NULL) {
-		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, later,
-		    "%s: groups are not in this version", later);
-		return;
-	}
-	if (read_since(host, ticket, arg_json(call, "since"), &join)) {
+	if (read_group(host, ticket, call, &join) &&
+	    read_since(host, ticket, arg_json(call, "since"), &join)) {
 		host->bus->join(host, ticket, &join, on_joined, (void *)host);
 	}
 }

@@ -360,7 +360,9 @@ AT(aqb_join, echo, 24);
 AT(aqb_join, presence, 25);
 AT(aqb_join, has_since, 26);
 AT(aqb_join, since, 32);
-SIZE(aqb_join, 80);
+AT(aqb_join, group, 80);
+AT(aqb_join, group_manual, 88);
+SIZE(aqb_join, 96);
 
 AT(aqb_joined, size, 0);
 AT(aqb_joined, room, 8);
@@ -370,6 +372,13 @@ AT(aqb_joined, pos, 32);
 AT(aqb_joined, was_recovering, 80);
 AT(aqb_joined, recovered, 81);
 SIZE(aqb_joined, 88);
+
+AT(aqb_group_info, size, 0);
+AT(aqb_group_info, name, 8);
+AT(aqb_group_info, members, 16);
+AT(aqb_group_info, waiting, 24);
+AT(aqb_group_info, unacked, 32);
+SIZE(aqb_group_info, 40);
 
 AT(aqb_page, size, 0);
 AT(aqb_page, limit, 4);
@@ -391,7 +400,8 @@ AT(aqb_bus, clients, 88);
 AT(aqb_bus, identify, 96);
 AT(aqb_bus, kick, 104);
 AT(aqb_bus, broadcast, 112);
-SIZE(aqb_bus, 120);
+AT(aqb_bus, groups, 120);
+SIZE(aqb_bus, 128);
 
 #endif
 

@@ -206,6 +206,13 @@ class Client:
         message = await self.receive()
         assert message["type"] == "pong" and message["request_id"] == token, message
 
+    async def expect_nothing_but(self, kind):
+        """The bus has read what was sent: a ping is answered, other messages aside."""
+        await self.send(type="ping", id="read")
+        while (message := await self.receive())["type"] == kind:
+            pass
+        assert message["type"] == "pong" and message["request_id"] == "read", message
+
     async def call(self, command, **fields):
         """A command that succeeds; its result."""
         reply = await self.ask(command, **fields)

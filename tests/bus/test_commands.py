@@ -106,7 +106,6 @@ async def test_bad_settings_of_a_channel_are_named(broker, fields, field):
     ({"room": "r", "channel": "c", "since": {"seq": -1, "epoch": "e"}}, "INVALID_ARGUMENT", "since.seq"),
     ({"room": "r", "channel": "c", "since": {"seq": 1}}, "INVALID_ARGUMENT", "since.epoch"),
     ({"room": "r", "channel": "c", "since": {"seq": 1, "epoch": "e" * 40}}, "INVALID_ARGUMENT", "since.epoch"),
-    ({"room": "r", "channel": "c", "group": "workers"}, "INVALID_ARGUMENT", "group"),
 ])
 async def test_n1_a_bad_join_is_named(broker, fields, code, field):
     ada = await broker.client()

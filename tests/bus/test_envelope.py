@@ -115,10 +115,14 @@ async def test_what_comes_in_a_later_version_is_refused_not_ignored(broker, fiel
     await ada.close()
 
 
-async def test_an_ack_of_a_client_belongs_to_groups_and_is_refused(broker):
+@pytest.mark.parametrize("fields,field,code", [
+    ({"seq": 1, "epoch": "e"}, "seq", "INVALID_ARGUMENT"),
+    *[({"seq": 1, "epoch": "e", **wrong}, list(wrong)[0], "INVALID_ENVELOPE") for wrong in (
+        {"seq": None}, {"seq": 0}, {"seq": "1"}, {"epoch": None}, {"epoch": 7}, {"epoch": "e" * 100}, {"ok": "no"})]])
+async def test_an_ack_of_what_one_does_not_have_is_refused(broker, fields, field, code):
     ada = await broker.client()
-    await ada.send(type="ack", id="g", room="r", channel="c", seq=1, epoch="e")
-    await ada.expect_error("INVALID_ARGUMENT", "type", "g")
+    await ada.send(type="ack", id="g", room="r", channel="c", **fields)
+    await ada.expect_error(code, field, "g")
     await ada.close()
 
 

@@ -14,11 +14,12 @@ import pytest
 from broker import BUILD, PATIENCE, SOURCE
 
 
-def sample(language):
-    """The README's one block of this language."""
+def sample(language, section="Start"):
+    """The README's one block of this language in a section."""
     with open(os.path.join(SOURCE, "README.md")) as f:
-        found = re.findall(rf"```{language}\n(.*?)```", f.read(), re.S)
-    assert len(found) == 1, f"the README has {len(found)} samples of {language}"
+        text = f.read().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    found = re.findall(rf"```{language}\n(.*?)```", text, re.S)
+    assert len(found) == 1, f"the README has {len(found)} samples of {language} in {section}"
     return found[0]
 
 
@@ -94,6 +95,30 @@ async def test_the_sample_works_in_python(broker):
     finally:
         child.kill()
         await child.wait()
+    await ada.close()
+
+
+async def test_the_sample_of_a_worker_works(broker):
+    ada = await broker.client()
+    children = [await asyncio.create_subprocess_exec(
+        sys.executable, "-u", "-c", for_port(sample("python", "Sharing work"), broker.port),
+        stdout=asyncio.subprocess.PIPE) for _ in range(2)]
+    try:
+        while True:
+            reply = await ada.ask("channel_info", room="jobs", channel="render")
+            if reply["status"] == "success" and [g["members"] for g in reply["payload"]["result"]["groups"]] == [2]:
+                break
+        for n in range(2):
+            await ada.publish("jobs:render", {"job": n})
+        for child in children:
+            line = await asyncio.wait_for(child.stdout.readline(), PATIENCE)
+            assert line.decode() in ("{'job': 0}\n", "{'job': 1}\n")
+        while (await ada.call("channel_info", room="jobs", channel="render"))["groups"][0]["unacked"] > 0:
+            pass
+    finally:
+        for child in children:
+            child.kill()
+            await child.wait()
     await ada.close()
 
 

@@ -366,6 +366,26 @@ read_history(const struct aqb_host *host, aqb_ticket call, const char *room,
 	}
 }
 
+static enum aqb_code
+groups(const struct aqb_host *host, const char *room, const char *name,
+    aqb_group_visit_f *visit, void *arg, struct aqb_why *why)
+{
+	const struct aqb_group_info info = {
+		.size = sizeof info,
+		.name = "workers",
+		.members = 3,
+		.waiting = 2,
+		.unacked = 1,
+	};
+
+	(void)host;
+	(void)room;
+	(void)name;
+	(void)why;
+	visit(arg, &info);
+	return AQB_CODE_OK;
+}
+
 void
 fake_bus_setup(struct fake_host *fake)
 {
@@ -390,6 +410,7 @@ fake_bus_setup(struct fake_host *fake)
 		.identify = identify,
 		.kick = kick,
 		.broadcast = broadcast,
+		.groups = groups,
 	};
 }
 

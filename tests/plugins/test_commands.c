@@ -14,6 +14,8 @@
 	"\"description\":null,\"metadata\":{},\"member_count\":0,"         \
 	"\"message_count\":3,\"created_at\":\"2026-01-01T00:00:00.123Z\"," \
 	"\"last_activity\":\"2026-01-01T00:00:01.000Z\",\"protected\":false"
+#define GROUPS \
+	"\"groups\":[{\"name\":\"workers\",\"members\":3,\"waiting\":2,\"unacked\":1}],"
 #define HISTORY(ends) "\"history\":{\"size\":500,\"ttl\":60000," ends "}"
 
 static void
@@ -93,8 +95,8 @@ END_TEST
 START_TEST(who_made_a_channel_is_shown_it)
 {
 	call("create_channel", "r", "c", NULL);
-	assert_result("{" CHANNEL("r", "c") ",\"members\":[]," HISTORY(
-	    "\"first_seq\":1,\"last_seq\":0,\"epoch\":\"e1\"") "}");
+	assert_result("{" CHANNEL("r", "c") ",\"members\":[]," GROUPS
+		HISTORY("\"first_seq\":1,\"last_seq\":0,\"epoch\":\"e1\"") "}");
 }
 END_TEST
 
@@ -105,7 +107,7 @@ START_TEST(a_channel_is_made_even_if_its_history_cannot_be_read)
 	ck_assert_uint_eq(reply.times, 0);
 	fake_bus.refuse = AQB_CODE_STORAGE_UNAVAILABLE;
 	fake_bus_answer();
-	assert_result("{" CHANNEL("r", "c") ",\"members\":[]," HISTORY(
+	assert_result("{" CHANNEL("r", "c") ",\"members\":[]," GROUPS HISTORY(
 	    "\"first_seq\":null,\"last_seq\":null,\"epoch\":null") "}");
 }
 END_TEST
@@ -248,8 +250,8 @@ START_TEST(a_channel_is_shown_with_its_members_and_history)
 	    "\"client_type\":\"ai-agent\",\"screen_name\":\"Ada \\\"L\\\"\","
 	    "\"avatar\":\"https://x/y.png\",\"personality\":\"curious\","
 	    "\"joined_at\":\"2026-01-01T00:00:03.000Z\","
-	    "\"last_activity\":\"2026-01-01T00:00:02.500Z\"}]," HISTORY(
-		"\"first_seq\":4,\"last_seq\":9,\"epoch\":\"e1\"") "}");
+	    "\"last_activity\":\"2026-01-01T00:00:02.500Z\"}]," GROUPS
+		HISTORY("\"first_seq\":4,\"last_seq\":9,\"epoch\":\"e1\"") "}");
 }
 END_TEST
 
@@ -361,9 +363,9 @@ START_TEST(n1_a_bad_join_is_named_and_the_bus_is_not_asked)
 		    "since.epoch" },
 		{ "{\"since\":{\"seq\":1,\"epoch\":\"a\\u0000b\"}}",
 		    "since.epoch" },
-		{ "{\"group\":\"workers\"}", "group" },
-		{ "{\"group\":false}", "group" },
 		{ "{\"group_ack\":\"auto\"}", "group_ack" },
+		{ "{\"group\":\"workers\",\"group_ack\":\"soon\"}",
+		    "group_ack" },
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -559,6 +559,12 @@ bus_setup(void)
 		.presence_interval = 100,
 		.channel_idle = 60000,
 		.ping_interval = 25000,
+		.outbox_limit = 1048576,
+		.group_ack_wait = 30000,
+		.group_linger = 60000,
+		.group_max_deliveries = 5,
+		.group_max_pending = 1000,
+		.group_backlog = 10000,
 	};
 	backend = (struct backend){ .keeps = 500 };
 	freeze_time();

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BUS_GROUP_H
+#define BUS_GROUP_H
+
+/*
+ * Queue groups: members of a channel that share its messages, each message
+ * going to one of them.  Such a member is in no lane; what it gets is sent to
+ * it alone, as its outbox takes it.
+ *
+ * A group of a channel begins with its first member, from the reply's position
+ * on, and ends `group_linger` after its last member went, so that a worker
+ * which starts anew finds what came meanwhile.
+ *
+ * This is all that the rest of the bus knows of groups.  Which member gets
+ * what is decided behind it, here for the members of this broker.
+ */
+
+#include "bus/channel.h"
+
+/* May the channel have a group of that name?  They are bounded. */
+enum aqb_code group_may_join(const struct channel *ch, const char *name,
+    struct aqb_why *why);
+
+/* Be of this group, and of no other.  Nothing comes before group_begin(). */
+void group_join(struct member *member, const char *name, bool manual);
+
+/* Its reply is on the way: messages may follow. */
+void group_begin(struct member *member);
+
+/* Be of no group; what was not acked goes to the others at once.  A member
+ * that is of none is fine. */
+void group_leave(struct member *member);
+
+/* A live message of the channel, for one member of each group.  One without a
+ * position is news of the channel itself and goes to all of them. */
+void group_deliver(struct channel *ch, struct aqb_msg *msg);
+
+/* A member says what became of a message. */
+enum aqb_code group_ack(struct client *client, const struct envelope *env,
+    struct aqb_why *why);
+
+/* The client's outbox has room again. */
+void group_ready(struct client *client);
+
+/* Does it hold messages that it has not acked? */
+bool group_is_at_work(const struct client *client);
+
+/* End the channel's groups.  `reason`: of what is lost with them, told to who
+ * watches; NULL: the broker stops, and nobody is told. */
+void group_end_all(struct channel *ch, const char *reason);
+
+/* Show each group of the channel, oldest first, until `visit` says no. */
+void group_show(const struct channel *ch, aqb_group_visit_f *visit, void *arg);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What waits in a group until a member has room.
+ *
+ * The newest messages wait in memory, `group_backlog` of them at most.  Beyond
+ * that the oldest of them are let go of and only their positions are known:
+ * one stretch of the history, directly before what is in memory.  It is read
+ * in pages when somebody has room.  What has been given out before and came
+ * back stays in memory: no history knows how often that was.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/obj.h"
+#include "bus/group_priv.h"
+#include "host/metric.h"
+#include "host/store.h"
+#include "host/telemetry.h"
+#include "loop/loop.h"
+#include "proto/msg.h"
+
+#define READING_MAGIC 0x94d1e05bu
+#define READ_LIMIT 256 /* messages in one read */
+#define RETRY_MS 1000  /* after a read that failed */
+
+/* A question to the storage, which may outlive the group. */
+struct reading {
+	uint32_t magic;
+	struct group *group; /* NULL once gone */
+	struct stretch asked;
+};
+
+static uint64_t
+epoch_hash(struct aqb_slice epoch)
+{
+	return hash_bytes(epoch.data, epoch.len);
+}
+
+void
+item_key(struct item *item, uint64_t seq, struct aqb_slice epoch)
+{
+	item->key.seq = seq;
+	item->key.epoch = epoch_hash(epoch);
+}
+
+struct item *
+item_new(struct group *g, struct aqb_msg *msg)
+{
+	struct bus *bus = g->channel->bus;
+	struct item *item = try_new(sizeof *item);
+	struct aqb_msg_view v;
+
+	if (item == NULL) {
+		return NULL;
+	}
+	msg_view(msg, &v);
+	item->magic = ITEM_MAGIC;
+	item_key(item, v.seq, v.epoch);
+	item->msg = msg_ref(msg);
+	item->bytes = v.bytes + sizeof *item;
+	bus->group_bytes += item->bytes;
+	bus->group_messages++;
+	return item;
+}
+
+void
+item_free(struct group *g, struct item **itemp)
+{
+	struct bus *bus = g->channel->bus;
+	struct item *item;
+
+	OBJ_TAKE(item, itemp, ITEM_MAGIC);
+	assert(item->taker == NULL);
+	bus->group_bytes -= item->bytes;
+	bus->group_messages--;
+	msg_unref(&item->msg);
+	item->magic = 0;
+	free(item);
+}
+
+void
+queue_add(struct queue *q, struct item *item)
+{
+	TAILQ_INSERT_TAIL(&q->items, item, link);
+	q->n++;
+}
+
+void
+queue_remove(struct queue *q, struct item *item)
+{
+	TAILQ_REMOVE(&q->items, item, link);
+	q->n--;
+}
+
+static uint64_t
+length_of(const struct stretch *s)
+{
+	return s->from > s->to ? 0 : s->to - s->from + 1;
+}
+
+uint64_t
+queue_waiting(const struct group *g)
+{
+	return g->again.n + g->parked.n + g->page.n + g->fresh.n +
+	    length_of(&g->history);
+}
+
+void
+queue_lost(struct group *g, uint64_t n, uint64_t from, uint64_t to,
+    const char *reason)
+{
+	const struct channel *ch = g->channel;
+	struct buf b = { 0 };
+
+	if (n == 0) {
+		return;
+	}
+	metric_add(METRIC_GROUP_LOST_TOTAL, n);
+	LOG(AQB_WARNING, "messages of a group are lost",
+	    F("channel", ch->stream), F("group", g->name), FN("messages", n),
+	    FN("from_seq", from), FN("to_seq", to), F("reason", reason));
+	buf_printf(&b, "{\"group\":\"%s\",\"messages\":", g->name);
+	buf_u64(&b, n);
+	if (from > 0) {
+		buf_puts(&b, ",\"from_seq\":");
+		buf_u64(&b, from);
+		buf_puts(&b, ",\"to_seq\":");
+		buf_u64(&b, to);
+	}
+	buf_printf(&b, ",\"reason\":\"%s\"}", reason);
+	telemetry_emit("group_messages_lost", AQB_WARNING,
+	    &(struct telemetry_fields){
+		.room = ch->room->name,
+		.channel = ch->name,
+		.metadata = b.failed ? NULL : buf_text(&b),
+	    });
+	buf_fini(&b);
+}
+
+/* The whole stretch cannot be had any more. */
+static void
+lose_history(struct group *g, const char *reason)
+{
+	struct stretch *s = &g->history;
+
+	queue_lost(g, length_of(s), s->from, s->to, reason);
+	*s = (struct stretch){ .from = 1 };
+}
+
+void
+queue_push(struct group *g, struct aqb_msg *msg)
+{
+	struct item *item = item_new(g, msg);
+	struct aqb_msg_view v;
+
+	if (item == NULL) {
+		msg_view(msg, &v);
+		queue_lost(g, 1, v.seq, v.seq, "memory");
+		return;
+	}
+	queue_add(&g->fresh, item);
+}
+
+/* Let go of the oldest of the newest; its position is enough. */
+static void
+spill(struct group *g)
+{
+	struct item *item = TAILQ_FIRST(&g->fresh.items);
+	struct stretch *s = &g->history;
+
+	if (length_of(s) > 0 &&
+	    (s->epoch != item->key.epoch || item->key.seq <= s->to)) {
+		/* Of another past: that of before is nowhere any more. */
+		lose_history(g, "epoch");
+	}
+	if (length_of(s) == 0) {
+		s->epoch = item->key.epoch;
+		s->from = item->key.seq;
+	}
+	s->to = item->key.seq;
+	queue_remove(&g->fresh, item);
+	item_free(g, &item);
+}
+
+/* A tenth at once, so that it is not told for each message. */
+static void
+lose_parked(struct group *g, uint64_t limit)
+{
+	uint64_t keep = limit - limit / 10;
+	uint64_t n = 0;
+
+	while (g->parked.n > keep) {
+		struct item *item = TAILQ_FIRST(&g->parked.items);
+
+		queue_remove(&g->parked, item);
+		item_free(g, &item);
+		n++;
+	}
+	queue_lost(g, n, 0, 0, "no_other_member");
+}
+
+void
+queue_bound(struct group *g)
+{
+	uint64_t limit = g->channel->bus->conf.group_backlog;
+
+	while (g->fresh.n > limit) {
+		spill(g);
+	}
+	if (g->parked.n > limit) {
+		lose_parked(g, limit);
+	}
+}
+
+/* Put one page where it is given out from, and count what is missing. */
+static void
+take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
+{
+	struct stretch *s = &g->history;
+
+	for (size_t i = 0; i < answer->n; i++) {
+		struct aqb_msg_view v;
+		struct item *item;
+
+		msg_view(answer->msgs[i], &v);
+		if (v.seq < s->from || v.seq > to) {
+			continue;
+		}
+		queue_lost(g, v.seq - s->from, s->from, v.seq - 1, "history");
+		item = item_new(g, answer->msgs[i]);
+		if (item != NULL) {
+			queue_add(&g->page, item);
+		} else {
+			queue_lost(g, 1, v.seq, v.seq, "memory");
+		}
+		s->from = v.seq + 1;
+	}
+	if ((!answer->more || answer->n == 0) && s->from <= to) {
+		queue_lost(g, to - s->from + 1, s->from, to, "history");
+		s->from = to + 1;
+	}
+}
+
+static void
+on_read(void *arg, enum aqb_err err, const struct aqb_answer *answer)
+{
+	struct stretch asked;
+	struct reading *r;
+	struct group *g;
+
+	OBJ_CAST(r, arg, READING_MAGIC);
+	g = r->group;
+	asked = r->asked;
+	r->magic = 0;
+	free(r);
+	if (g == NULL) {
+		return;
+	}
+	OBJ_CHECK(g, GROUP_MAGIC);
+	g->reading = NULL;
+	if (err != AQB_OK) {
+		timer_set(g->channel->bus->loop, &g->retry, RETRY_MS);
+		return;
+	}
+	if (asked.epoch != g->history.epoch) {
+		give_run(g); /* it is of another past by now */
+		return;
+	}
+	if (epoch_hash(slice_of(answer->pos.epoch)) != asked.epoch) {
+		lose_history(g, "epoch");
+	} else {
+		take_page(g, answer, asked.to);
+	}
+	give_run(g);
+}
+
+bool
+queue_read(struct group *g)
+{
+	struct channel *ch = g->channel;
+	struct aqb_range range = {
+		.size = sizeof range,
+		.limit = READ_LIMIT,
+		.after = g->history.from - 1,
+		.before = g->history.to + 1,
+	};
+
+	if (length_of(&g->history) == 0) {
+		return false;
+	}
+	if (g->reading != NULL || timer_is_set(&g->retry)) {
+		return true;
+	}
+	g->reading = xnew(sizeof *g->reading);
+	g->reading->magic = READING_MAGIC;
+	g->reading->group = g;
+	g->reading->asked = g->history;
+	store_history(ch->bus->store, ch->stream, &range, on_read, g->reading);
+	return true;
+}
+
+static void
+empty(struct group *g, struct queue *q)
+{
+	struct item *item;
+
+	while ((item = TAILQ_FIRST(&q->items)) != NULL) {
+		queue_remove(q, item);
+		item_free(g, &item);
+	}
+}
+
+void
+queue_drop_all(struct group *g)
+{
+	empty(g, &g->again);
+	empty(g, &g->parked);
+	empty(g, &g->page);
+	empty(g, &g->fresh);
+	g->history = (struct stretch){ .from = 1 };
+	if (g->reading != NULL) {
+		g->reading->group = NULL;
+		g->reading = NULL;
+	}
+}
