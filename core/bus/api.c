@@ -22,6 +22,7 @@
 #include "bus/session.h"
 #include "bus/stats.h"
 #include "bus/text.h"
+#include "host/store.h"
 #include "proto/msg.h"
 
 static struct bus *the_bus;
@@ -100,20 +101,51 @@ set_settings(struct channel *ch, const struct aqb_channel_spec *spec)
 	if (spec->history_ttl >= 0) {
 		ch->limits.history_ttl = (uint64_t)spec->history_ttl;
 	}
+	ch->limits.durability = spec->durability;
+	if (spec->durability == AQB_DURABLE_EPHEMERAL) {
+		ch->limits.history_size = 0;
+	}
 	ch->has_settings = true;
 	timer_stop(&ch->idle);
 	return true;
 }
 
+/* Can the storage keep what the channel asks it to keep? */
+static enum aqb_code
+check_durability(const struct aqb_channel_spec *spec, struct aqb_why *why)
+{
+	struct aqb_why reason = { 0 };
+	const struct aqb_limits limits = {
+		.size = sizeof limits,
+		.durability = spec->durability,
+	};
+
+	if (spec->durability == AQB_DURABLE_EPHEMERAL &&
+	    spec->history_size > 0) {
+		return reject(why, AQB_CODE_INVALID_ARGUMENT, "history.size",
+		    "history.size: %lld; an ephemeral channel keeps nothing",
+		    (long long)spec->history_size);
+	}
+	if (store_accept(the_bus->store, &limits, &reason) != AQB_OK) {
+		return reject(why, AQB_CODE_INVALID_ARGUMENT, "durability",
+		    "%s", reason.text);
+	}
+	return AQB_CODE_OK;
+}
+
 static enum aqb_code
 api_channel_create(const struct aqb_host *host, const char *client_id,
-    const struct aqb_channel_spec *spec, struct aqb_why *why)
+    const struct aqb_channel_spec *theirs, struct aqb_why *why)
 {
 	struct client *client = find(client_id);
+	struct aqb_channel_spec mine = { .size = 0 };
+	const struct aqb_channel_spec *spec = &mine;
 	struct channel *ch;
 	enum aqb_code code;
 
 	(void)host;
+	memcpy(&mine, theirs,
+	    theirs->size < sizeof mine ? theirs->size : sizeof mine);
 	if (channel_find(the_bus, spec->room, spec->channel) != NULL) {
 		return reject(why, AQB_CODE_CHANNEL_EXISTS, "channel",
 		    "channel: %s:%s is there already", spec->room,
@@ -122,7 +154,10 @@ api_channel_create(const struct aqb_host *host, const char *client_id,
 	if (client == NULL) {
 		return no_client(client_id, why);
 	}
-	code = channel_may_create(client, why);
+	code = check_durability(spec, why);
+	if (code == AQB_CODE_OK) {
+		code = channel_may_create(client, why);
+	}
 	if (code != AQB_CODE_OK) {
 		return code;
 	}

@@ -319,6 +319,7 @@ channel_info(const struct channel *ch, struct aqb_channel_info *infop)
 		.is_protected = ch->is_protected,
 		.history_size = ch->limits.history_size,
 		.history_ttl = ch->limits.history_ttl,
+		.durability = ch->limits.durability,
 	};
 }
 

@@ -392,7 +392,9 @@ store_accept(struct store *s, const struct aqb_limits *limits,
 	if (s->ops != NULL && AQB_HAS(s->ops, accept)) {
 		return s->ops->accept(s->self, limits, why);
 	}
-	if (limits->durability >= AQB_DURABLE_FSYNC) {
+	if (limits->durability >= AQB_DURABLE_FSYNC ||
+	    (limits->durability == AQB_DURABLE_STORED &&
+		(store_caps(s) & AQB_STORE_DURABLE) == 0)) {
 		return refuse(why, AQB_EINVAL,
 		    "durability: %s keeps nothing that safe", s->name);
 	}

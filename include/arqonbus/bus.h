@@ -52,6 +52,7 @@ struct aqb_channel_spec {
 	int64_t history_size;      /* negative: the default */
 	int64_t history_ttl;       /* milliseconds; negative: the default */
 	/* ABI 0.1 ends here.  Add below this line only. */
+	uint32_t durability; /* enum aqb_durability */
 };
 
 struct aqb_channel_info {
@@ -64,6 +65,7 @@ struct aqb_channel_info {
 	bool is_protected;
 	uint64_t history_size, history_ttl; /* messages, milliseconds */
 	/* ABI 0.1 ends here.  Add below this line only. */
+	uint32_t durability; /* enum aqb_durability */
 };
 
 /* What a client has not said is NULL. */

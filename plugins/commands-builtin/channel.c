@@ -99,12 +99,39 @@ is_of_this_version(const struct aqb_host *host, aqb_ticket ticket,
 		    "slow_policy: this version has only \"disconnect\"");
 		return false;
 	}
-	if (arg_given(call, "durability")) {
-		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT,
-		    "durability", "durability: not in this version");
-		return false;
-	}
 	return true;
+}
+
+static const char *const durabilities[] = {
+	[AQB_DURABLE_DEFAULT] = "default",
+	[AQB_DURABLE_EPHEMERAL] = "ephemeral",
+	[AQB_DURABLE_STORED] = "stored",
+	[AQB_DURABLE_FSYNC] = "fsync",
+	[AQB_DURABLE_REPLICATED] = "replicated",
+};
+#define DURABILITIES (sizeof durabilities / sizeof durabilities[0])
+
+/* durability; false, and answered, when there is none of that name. */
+static bool
+read_durability(const struct aqb_host *host, aqb_ticket ticket,
+    const struct aqb_call *call, struct aqb_channel_spec *spec)
+{
+	const char *name = arg_string(call, "durability");
+
+	if (name == NULL) {
+		return true;
+	}
+	for (uint32_t i = 0; i < DURABILITIES; i++) {
+		if (strcmp(name, durabilities[i]) == 0) {
+			spec->durability = i;
+			return true;
+		}
+	}
+	refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, "durability",
+	    "durability: %s is none of default, ephemeral, stored, fsync and "
+	    "replicated",
+	    name);
+	return false;
 }
 
 /* Say what a channel is.  Where the history's ends cannot be read they are
@@ -130,7 +157,8 @@ create_channel(void *self, aqb_ticket ticket, const struct aqb_call *call)
 	enum aqb_code code;
 
 	if (!is_of_this_version(host, ticket, call) ||
-	    !read_history(host, ticket, arg_json(call, "history"), &spec)) {
+	    !read_history(host, ticket, arg_json(call, "history"), &spec) ||
+	    !read_durability(host, ticket, call, &spec)) {
 		return;
 	}
 	if (metadata != NULL) {
@@ -320,6 +348,10 @@ show_info(const struct aqb_host *host, aqb_ticket ticket,
 	    json_object_new_uint64(channel.history_size));
 	json_object_object_add(info->history, "ttl",
 	    json_object_new_uint64(channel.history_ttl));
+	json_object_object_add(o, "durability",
+	    render_text(channel.durability < DURABILITIES
+		    ? durabilities[channel.durability]
+		    : NULL));
 	json_object_object_add(o, "history", info->history);
 	host->bus->read(host, ticket, call->room, call->channel, &ends, on_ends,
 	    info);

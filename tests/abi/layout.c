@@ -307,7 +307,8 @@ AT(aqb_channel_spec, description, 24);
 AT(aqb_channel_spec, metadata, 32);
 AT(aqb_channel_spec, history_size, 48);
 AT(aqb_channel_spec, history_ttl, 56);
-SIZE(aqb_channel_spec, 64);
+AT(aqb_channel_spec, durability, 64);
+SIZE(aqb_channel_spec, 72);
 
 AT(aqb_channel_info, size, 0);
 AT(aqb_channel_info, room, 8);
@@ -321,7 +322,8 @@ AT(aqb_channel_info, last_activity, 72);
 AT(aqb_channel_info, is_protected, 80);
 AT(aqb_channel_info, history_size, 88);
 AT(aqb_channel_info, history_ttl, 96);
-SIZE(aqb_channel_info, 104);
+AT(aqb_channel_info, durability, 104);
+SIZE(aqb_channel_info, 112);
 
 AT(aqb_client_info, size, 0);
 AT(aqb_client_info, client_id, 8);

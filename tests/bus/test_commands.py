@@ -83,11 +83,31 @@ async def test_a_channel_is_made_shown_and_removed(broker):
     ({"description": "x" * 1025}, "description"),
     ({"slow_policy": "conflate"}, "slow_policy"),
     ({"durability": "fsync"}, "durability"),
+    ({"durability": "for ever"}, "durability"),
+    ({"durability": "ephemeral", "history": {"size": 5}}, "history.size"),
 ])
 async def test_bad_settings_of_a_channel_are_named(broker, fields, field):
     ada = await broker.client()
     await ada.refused("INVALID_ARGUMENT", "create_channel", field, room="bad", channel="one", **fields)
     await ada.refused("CHANNEL_NOT_FOUND", "channel_info", room="bad", channel="one")
+    await ada.close()
+
+
+async def test_memory_does_not_promise_to_outlive_the_broker(start):
+    ada = await start("--storage", "memory").client()
+    error = await ada.refused("INVALID_ARGUMENT", "create_channel", "durability", room="r", channel="c",
+                              durability="stored")
+    assert "storage-memory" in error["message"]
+    await ada.close()
+
+
+async def test_an_ephemeral_channel_keeps_nothing(broker):
+    ada = await broker.client()
+    info = await ada.call("create_channel", room="ephemeral", channel="one", durability="ephemeral")
+    assert info["durability"] == "ephemeral" and info["history"]["size"] == 0
+    await ada.send(type="event", id="m1", channel="ephemeral:one", ack=True)
+    assert (await ada.expect(type="ack", request_id="m1"))["payload"]["stored"] == "none"
+    assert (await ada.call("history", channel="ephemeral:one"))["messages"] == []
     await ada.close()
 
 

@@ -136,19 +136,19 @@ async def test_a_channel_without_history_has_positions_and_no_stream(go, redis):
 async def test_many_who_come_back_at_once_read_redis_little(go):
     broker = go("--set", "storage.history_size=5000", "--set", "storage-redis-streams.hold=0")
     ada = await broker.client()
-    first = (await publish(ada, "r:c", 1, 2000))[0]["payload"]
+    first = (await publish(ada, "r:c", 1, 1500))[0]["payload"]
     before = (await asyncio.to_thread(broker.metrics))["arqonbus_storage_redis_reads_total"]
-    clients = [await broker.client() for _ in range(100)]
+    clients = [await broker.client() for _ in range(40)]
 
     async def resume(client):
         joined = await client.join("r:c", since={"seq": 1, "epoch": first["epoch"]})
         assert joined["recovered"]
-        await numbers(client, 2, 2000)
+        await numbers(client, 2, 1500)
 
     await asyncio.gather(*map(resume, clients))
     await broker.settle()
     reads = (await asyncio.to_thread(broker.metrics))["arqonbus_storage_redis_reads_total"] - before
-    assert reads < 100  # not 4 pages for each of them
+    assert reads < 40  # not 3 pages for each of them
 
 
 async def test_a_deleted_channel_begins_again(go, redis):
@@ -620,3 +620,25 @@ async def test_sentinel_tells_where_the_master_is_and_where_it_went(start, redis
         sentinel.terminate()
         sentinel.wait()
         replica.close()
+
+
+@pytest.mark.parametrize("appendfsync,good,bad", [
+    ("everysec", {"stored": "redis"}, ["fsync", "replicated"]),
+    ("always", {"stored": "fsync", "fsync": "fsync"}, ["replicated"])])
+async def test_a_channel_gets_the_durability_that_redis_has(start, appendfsync, good, bad):
+    redis = Redis(appendfsync=appendfsync)
+    try:
+        broker = start("--storage", "redis-streams", "--redis-url", redis.url, *QUICK)
+        ada = await broker.client()
+        for name, stored in good.items():
+            info = await ada.call("create_channel", room="r", channel=name, durability=name)
+            assert info["durability"] == name
+            await ada.send(type="event", id=name, room="r", channel=name, ack=True)
+            assert (await ada.expect(type="ack", request_id=name))["payload"]["stored"] == stored
+        for name in bad:
+            await ada.refused("INVALID_ARGUMENT", "create_channel", "durability", room="r", channel="x",
+                              durability=name)
+        await ada.close()
+        broker.stop()
+    finally:
+        redis.close()

@@ -16,7 +16,9 @@
 	"\"last_activity\":\"2026-01-01T00:00:01.000Z\",\"protected\":false"
 #define GROUPS \
 	"\"groups\":[{\"name\":\"workers\",\"members\":3,\"waiting\":2,\"unacked\":1}],"
-#define HISTORY(ends) "\"history\":{\"size\":500,\"ttl\":60000," ends "}"
+#define HISTORY(ends)                                                              \
+	"\"durability\":\"default\",\"history\":{\"size\":500,\"ttl\":60000," ends \
+	"}"
 
 static void
 setup(void)
@@ -127,7 +129,7 @@ START_TEST(bad_settings_are_named_and_the_bus_is_not_asked)
 		{ "{\"history\":{\"ttl\":true}}", "history.ttl" },
 		{ "{\"slow_policy\":\"conflate\"}", "slow_policy" },
 		{ "{\"slow_policy\":\"drop_oldest\"}", "slow_policy" },
-		{ "{\"durability\":\"stored\"}", "durability" },
+		{ "{\"durability\":\"for ever\"}", "durability" },
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -611,6 +611,10 @@ START_TEST(only_a_backend_that_can_promises_more_than_stored)
 	struct aqb_why why = { 0 };
 
 	ck_assert_int_eq(store_accept(store, &safe, &why), AQB_OK);
+	safe.durability = AQB_DURABLE_EPHEMERAL;
+	ck_assert_int_eq(store_accept(store, &safe, &why), AQB_OK);
+	safe.durability = AQB_DURABLE_STORED;
+	ck_assert_int_eq(store_accept(store, &safe, &why), AQB_OK);
 	safe.durability = AQB_DURABLE_FSYNC;
 	ck_assert_int_eq(store_accept(store, &safe, &why), AQB_EINVAL);
 	ck_assert_str_eq(why.text, "durability: fake keeps nothing that safe");
