@@ -30,6 +30,8 @@
 #include "proto/msg.h"
 #include "proto/name.h"
 
+#define TURN_MAX 1024 /* entries of one worker in a turn */
+
 struct bus *
 bus_new(struct loop *loop, struct store *store, const struct bus_conf *conf)
 {
@@ -397,18 +399,31 @@ handle(struct bus *bus, struct port_up *up)
 	free(up->why);
 }
 
+/* Not more than TURN_MAX: a worker may bring more as fast as it is taken, and
+ * what is routed leaves at the end of the turn only. */
+static void
+route_some(struct bus *bus, struct port *port)
+{
+	struct port_up *up;
+
+	for (unsigned i = 0; i < TURN_MAX; i++) {
+		up = mailbox_take(port->up);
+		if (up == NULL) {
+			return;
+		}
+		handle(bus, up);
+	}
+}
+
 bool
 bus_turn_end(void *arg)
 {
 	struct bus *bus;
-	struct port_up *up;
 
 	OBJ_CAST(bus, arg, BUS_MAGIC);
 	bus->wall = clock_wall_ms();
 	for (size_t i = 0; i < bus->ports; i++) {
-		while ((up = mailbox_take(bus->port[i]->up)) != NULL) {
-			handle(bus, up);
-		}
+		route_some(bus, bus->port[i]);
 	}
 	watch_memory(bus);
 	for (size_t i = 0; i < bus->ports; i++) {

@@ -16,6 +16,7 @@
 #include "proto/deflate.h"
 
 #define REFUSED_MAX 256 /* refused connections that may linger */
+#define TURN_MAX 4096   /* entries of the bus in a turn */
 
 struct worker *
 worker_new(struct loop *loop, const struct net_conf *conf)
@@ -304,18 +305,31 @@ run_ready(struct worker *w)
 	w->ready.n -= n;
 }
 
+/* Not without end: the bus may bring more as fast as it is taken, and nothing
+ * is written before the end of the turn. */
+static void
+obey_some(struct worker *w)
+{
+	struct port_down *d;
+
+	for (unsigned i = 0; i < TURN_MAX; i++) {
+		d = mailbox_take(w->port.down);
+		if (d == NULL) {
+			return;
+		}
+		obey(w, d);
+	}
+}
+
 bool
 worker_turn_end(void *arg)
 {
 	struct worker *w;
-	struct port_down *d;
 
 	OBJ_CAST(w, arg, WORKER_MAGIC);
 	port_end_worker_turn(&w->port); /* the bus can begin meanwhile */
 	adopt_newcomers(w);
-	while ((d = mailbox_take(w->port.down)) != NULL) {
-		obey(w, d);
-	}
+	obey_some(w);
 	deliver_end_turn(w);
 	bury(w);
 	if (w->ready.n > 0 && port_has_room(&w->port)) {
@@ -323,6 +337,7 @@ worker_turn_end(void *arg)
 	}
 	port_end_worker_turn(&w->port);
 	return w->dirty.n > 0 || w->pong_count > 0 ||
+	    !mailbox_is_empty(w->port.down) ||
 	    (w->ready.n > 0 && port_has_room(&w->port));
 }
 

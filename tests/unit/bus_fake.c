@@ -269,6 +269,21 @@ swap_quotes(char *text)
 	}
 }
 
+size_t
+has_room_often(struct peer *peer, size_t times)
+{
+	size_t left;
+
+	for (size_t i = 0; i < times; i++) {
+		post((struct wire *)peer, PORT_READY);
+	}
+	bus_turn_end(bus);
+	left = mailbox_count(port.up);
+	settle();
+	ck_assert_uint_eq(mailbox_count(port.up), 0);
+	return left;
+}
+
 void
 say(struct peer *peer, const char *fmt, ...)
 {

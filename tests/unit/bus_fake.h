@@ -53,6 +53,10 @@ void go(struct peer *peer);
 /* It reads again: PORT_READY, if the bus asked. */
 void has_room(struct peer *peer);
 
+/* The same `times` over before the bus looks: how many entries of its worker
+ * it leaves for its next turn. */
+size_t has_room_often(struct peer *peer, size_t times);
+
 /* Say one envelope.  `fmt` may use ' for ". */
 void say(struct peer *peer, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

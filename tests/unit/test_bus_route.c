@@ -40,6 +40,13 @@ START_TEST(an_event_reaches_the_members_but_its_sender)
 }
 END_TEST
 
+START_TEST(a_turn_has_an_end)
+{
+	ck_assert_uint_eq(has_room_often(ada, 1000), 0);
+	ck_assert_uint_eq(has_room_often(ada, 1500), 1500 - 1024);
+}
+END_TEST
+
 START_TEST(a_message_keeps_its_type)
 {
 	meet("science", "explore");
@@ -360,6 +367,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, bus_teardown);
 	tcase_add_test(t, an_event_reaches_the_members_but_its_sender);
+	tcase_add_test(t, a_turn_has_an_end);
 	tcase_add_test(t, a_message_keeps_its_type);
 	tcase_add_test(t, who_joined_with_echo_hears_itself);
 	tcase_add_test(t, each_way_to_name_a_channel_means_the_same);
