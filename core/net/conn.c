@@ -64,7 +64,6 @@ conn_new(struct worker *w, int fd, struct peer *peer)
 	struct conn *conn = try_new(sizeof *conn);
 
 	if (conn == NULL) {
-		close(fd);
 		return NULL;
 	}
 	conn->magic = CONN_MAGIC;

@@ -95,7 +95,8 @@ struct conn {
 /* Its socket is ready; a sockets_ready_f. */
 void conn_ready(void *conn, unsigned what);
 
-/* Take an accepted socket over.  NULL without memory, the socket closed. */
+/* Take an accepted socket over, and its peer; NULL without memory, and both
+ * are still the caller's. */
 struct conn *conn_new(struct worker *w, int fd, struct peer *peer);
 
 /* Answer this status and go: over a limit. */
