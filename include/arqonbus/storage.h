@@ -124,9 +124,65 @@ typedef void aqb_store_probe_f(void *self, aqb_ticket ticket);
 typedef void aqb_store_keep_f(void *self, aqb_ticket ticket, const char *key,
     struct aqb_slice value);
 
+/* follow: this message was given to this broker before, at another position;
+ * it is not to be delivered again. */
+#define AQB_FOLLOW_REPEATED 0x01u
+
+/*
+ * What a broker is told of the others that share its storage, itself included.
+ * Everything comes on the core thread, never from within a call of the
+ * broker's, and what is about one stream or one record comes in the same
+ * order to every broker.  All but what says otherwise is borrowed for the
+ * call.
+ */
+struct aqb_follower {
+	uint32_t size;
+	const char *node; /* how this broker is called: one name, one broker */
+	void *arg;
+
+	/* The next message of a stream, whoever appended it.  One that has no
+	 * position yet is to be stamped with this one.  A position that jumps
+	 * within an epoch says that the messages between are lost. */
+	void (*message)(void *arg, const char *stream, struct aqb_msg *msg,
+	    const struct aqb_position *pos, uint32_t flags);
+
+	/* Somebody dropped the stream. */
+	void (*forgotten)(void *arg, const char *stream);
+
+	/* A broker has something to say to all. */
+	void (*notice)(void *arg, const char *node, struct aqb_slice notice);
+
+	/* A record of a broker's (node "": of them all) is this now; an empty
+	 * value: there is none any more. */
+	void (*record)(void *arg, const char *node, const char *key,
+	    struct aqb_slice value);
+
+	/* A broker is gone, and all its records with it. */
+	void (*node_gone)(void *arg, const char *node);
+
+	/* All records are told between these two, at the beginning and after
+	 * something was missed: what is not told then is gone. */
+	void (*syncing)(void *arg);
+	void (*synced)(void *arg);
+
+	/* This broker's own records are lost: share them all again. */
+	void (*share_again)(void *arg);
+	/* ABI 0.1 ends here.  Add below this line only. */
+};
+
+/* share: a record of all brokers rather than of this one.  It outlives them,
+ * and one that exists stays as it is until it is removed. */
+#define AQB_SHARE_COMMON 0x01u
+
+typedef int aqb_store_follow_f(void *self, const struct aqb_follower *follower,
+    struct aqb_why *why);
+typedef int aqb_store_notify_f(void *self, struct aqb_slice notice);
+typedef int aqb_store_share_f(void *self, const char *key,
+    struct aqb_slice value, uint32_t flags);
+
 /* The backend's messages outlive the broker. */
 #define AQB_STORE_DURABLE 0x01u
-/* Several brokers may use the same streams. */
+/* Several brokers may use the same streams: follow, notify and share. */
 #define AQB_STORE_SHARED 0x02u
 
 struct aqb_storage_ops {
@@ -175,6 +231,25 @@ struct aqb_storage_ops {
 	/* Keep a small value under this key unless there is one, and answer
 	 * with the one that is kept then.  Optional. */
 	aqb_store_keep_f *keep;
+
+	/*
+	 * Several brokers on these streams are one bus from now on: called
+	 * once, after start and before anything else.  The follower lives
+	 * until fini.  May refuse with a sentence, and may wait for as long as
+	 * a start may take.  Then messages are delivered when the follower is
+	 * told of them, also those of this broker: append answers no more than
+	 * that and where they are stored, and history gives nothing that the
+	 * follower was not told.  Optional: with AQB_STORE_SHARED.
+	 */
+	aqb_store_follow_f *follow;
+
+	/* Say something to all brokers, at most once.  Refused with
+	 * AQB_EUNAVAIL while that cannot be now. */
+	aqb_store_notify_f *notify;
+
+	/* Set a record that all brokers know, or remove it with an empty
+	 * value.  What cannot be said now is said later. */
+	aqb_store_share_f *share;
 	/* ABI 0.1 ends here.  Add below this line only. */
 };
 

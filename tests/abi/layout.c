@@ -181,7 +181,23 @@ AT(aqb_storage_ops, accept, 64);
 AT(aqb_storage_ops, resolve, 72);
 AT(aqb_storage_ops, probe, 80);
 AT(aqb_storage_ops, keep, 88);
-SIZE(aqb_storage_ops, 96);
+AT(aqb_storage_ops, follow, 96);
+AT(aqb_storage_ops, notify, 104);
+AT(aqb_storage_ops, share, 112);
+SIZE(aqb_storage_ops, 120);
+
+AT(aqb_follower, size, 0);
+AT(aqb_follower, node, 8);
+AT(aqb_follower, arg, 16);
+AT(aqb_follower, message, 24);
+AT(aqb_follower, forgotten, 32);
+AT(aqb_follower, notice, 40);
+AT(aqb_follower, record, 48);
+AT(aqb_follower, node_gone, 56);
+AT(aqb_follower, syncing, 64);
+AT(aqb_follower, synced, 72);
+AT(aqb_follower, share_again, 80);
+SIZE(aqb_follower, 88);
 
 AT(aqb_event, size, 0);
 AT(aqb_event, severity, 4);
