@@ -112,3 +112,17 @@ utf8_char(const char *text, size_t len)
 	n = u.left + 1u;
 	return n <= len && utf8_feed(&u, text + 1, n - 1) ? n : 0;
 }
+
+size_t
+utf8_whole(const char *text, size_t len)
+{
+	size_t start = len;
+
+	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80) {
+		start--;
+	}
+	if (start > 0 && (unsigned char)text[start - 1] >= 0xc0) {
+		start--;
+	}
+	return utf8_valid(text + start, len - start) ? len : start;
+}

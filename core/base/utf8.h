@@ -14,6 +14,9 @@ bool utf8_valid(const char *text, size_t len);
 /* The length of the valid character at the start, 0 when there is none. */
 size_t utf8_char(const char *text, size_t len);
 
+/* How much of a text that was cut somewhere is whole characters. */
+size_t utf8_whole(const char *text, size_t len);
+
 /*
  * A check that goes on from piece to piece.  Zeroed is the start.  After the
  * last piece the text was whole if utf8_done() says so.

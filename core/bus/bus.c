@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/rand.h"
+#include "base/utf8.h"
 #include "base/why.h"
 #include "bus/activity.h"
 #include "bus/bus_priv.h"
@@ -244,6 +245,7 @@ bus_close(struct client *client, uint16_t code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(reason, sizeof reason, fmt, ap);
 	va_end(ap);
+	reason[utf8_whole(reason, strlen(reason))] = '\0';
 	client->dropped = true;
 	d = port_post(client->conn, PORT_CLOSE);
 	d->code = code;

@@ -90,7 +90,7 @@ bool bus_bootstrap(struct bus *bus, struct aqb_why *why);
 void bus_add_port(struct bus *bus, struct port *port,
     const struct hist *routing);
 
-/* Route everything that has come up; a loop_turn_end_f. */
+/* Route what has come up, as much as a turn may take; a loop_turn_end_f. */
 bool bus_turn_end(void *bus);
 
 /* Has anything come up?  A loop_has_work_f. */

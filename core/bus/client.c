@@ -150,6 +150,9 @@ client_open(struct bus *bus, struct port_conn *conn, struct port_hello *hello)
 	}
 	conn->client = client;
 	greet(client, hello);
+	if (!client->dropped) {
+		port_post(conn, PORT_JOIN)->lane = PORT_LANE_ALL;
+	}
 	metric_add(METRIC_CLIENTS_TOTAL, 1);
 	LOG(AQB_INFO, "client connected", F("client", client->id),
 	    F("address", client->address), FN("resumed", client->resumed));

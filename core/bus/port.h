@@ -132,7 +132,7 @@ void port_unload(struct port *port, struct port_down *d);
 /* How many bytes of messages wait in the box down.  For the bus. */
 uint64_t port_waiting(const struct port *port);
 
-/* The bus has emptied the box up, and its turn is over: show the worker what
+/* The bus has taken what it takes of the box up in a turn: show the worker what
  * it posted, wake it if there is anything or if it waited for room. */
 void port_end_bus_turn(struct port *port);
 

@@ -140,6 +140,11 @@ run_due(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	OBJ_CAST(w, arg, WHEEL_MAGIC);
 
+	if (last < w->tick) {
+		/* libevent counts from a clock of its own, and was early. */
+		set_alarm(w, next_used(w, w->tick));
+		return;
+	}
 	w->alarm_tick = 0; /* what is set meanwhile need not move the alarm */
 	if (last - w->tick >= SLOTS) {
 		w->tick = last - SLOTS + 1; /* once round is every slot */

@@ -342,7 +342,7 @@ broker_free(struct broker **brokerp)
 	timer_stop(&b->probe);
 	timer_stop(&b->goodbye);
 	listener_free(&b->listener);
-	/* The workers say goodbye for those that are still there. */
+	/* The workers close hard what is still there. */
 	crew_stop(b->crew);
 	bus_drop_all(b->bus);
 	crew_free(&b->crew);

@@ -19,6 +19,7 @@
 #include "net/inbox.h"
 #include "net/peers.h"
 #include "net/read.h"
+#include "net/upgrade.h"
 #include "net/worker.h"
 
 #define REASON_MAX 123 /* what a close frame has room for */
@@ -122,6 +123,9 @@ queue(struct conn *conn, const void *frame, size_t len)
 	struct worker *w = conn->worker;
 	struct piece piece = run_add(&w->solo, &w->pool, frame, len);
 
+	if (conn->out.n == 0) {
+		conn->progress = 0; /* it begins to wait now */
+	}
 	return piece.chunk != NULL && outq_push(&conn->out, piece);
 }
 
@@ -136,6 +140,8 @@ after_flush(struct conn *conn)
 			conn->since = loop_now(conn->worker->loop);
 			shutdown(conn->fd, SHUT_WR);
 			conn_arm(conn);
+		} else {
+			upgrade_go_on(conn);
 		}
 		break;
 	case CONN_CLOSING:
@@ -238,6 +244,7 @@ begin_close(struct conn *conn, uint16_t code, const char *reason)
 	size_t head;
 
 	lane_leave_all(conn->worker, conn);
+	conn->paused = false; /* the peer's close frame is wanted */
 	head = ws_head(frame, WS_CLOSE, 2 + len);
 	frame[head] = (uint8_t)(code >> 8);
 	frame[head + 1] = (uint8_t)code;
@@ -272,6 +279,9 @@ conn_fail(struct conn *conn, uint16_t code, const char *reason)
 	count_add(&conn->worker->count.protocol_errors, 1);
 	conn->close_reason = "protocol error";
 	begin_close(conn, code, reason);
+	if (conn->state == CONN_GONE) {
+		return;
+	}
 	/* Where its next frame would begin cannot be known any more. */
 	conn->state = CONN_ENDING;
 	inbox_free(&conn->in);

@@ -67,17 +67,18 @@ judge(struct listener *l, const struct sockaddr *address, struct newcomer *n)
 		    c->max_connections);
 		return 503;
 	}
-	if (bucket_take(&l->accepts, c->accepts_per_second, c->accepts_burst, 1,
-		loop_now(l->loop)) > 0) {
-		snprintf(n->reason, sizeof n->reason,
-		    "too many new connections a second");
-		return 503;
-	}
 	if (!peers_enter(address, c->connections_per_address, &n->peer)) {
 		snprintf(n->reason, sizeof n->reason,
 		    "the limit of %u connections of one address is reached",
 		    c->connections_per_address);
 		return 429;
+	}
+	if (bucket_take(&l->accepts, c->accepts_per_second, c->accepts_burst, 1,
+		loop_now(l->loop)) > 0) {
+		peers_leave(&n->peer);
+		snprintf(n->reason, sizeof n->reason,
+		    "too many new connections a second");
+		return 503;
 	}
 	return 0;
 }
@@ -101,14 +102,16 @@ on_resume(void *arg)
 	event_add(l->event, NULL);
 }
 
-/* Without descriptors the socket stays readable and the loop would spin:
- * turn one peer away with the spare, then wait a little. */
+/* Without descriptors, or memory in the kernel, the socket stays readable and
+ * the loop would spin: turn one peer away with the spare, then wait a
+ * little. */
 static void
 out_of_descriptors(struct listener *l)
 {
 	static const char answer[] =
 	    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
 	    "Content-Length: 0\r\nConnection: close\r\n\r\n";
+	const char *error = strerror(errno);
 	int fd;
 
 	if (l->spare_fd >= 0) {
@@ -123,7 +126,7 @@ out_of_descriptors(struct listener *l)
 		l->spare_fd = open_spare();
 	}
 	if (l->pause == 0) {
-		LOG(AQB_ERROR, "no descriptors left; accepting is paused",
+		LOG(AQB_ERROR, "accepting is paused", F("error", error),
 		    FN("connections", crew_connections(l->crew)));
 		l->pause = PAUSE_FIRST_MS;
 	}
@@ -154,7 +157,8 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 			return;
 		}
 		count_add(&l->crew->count.accept_errors, 1);
-		if (errno == EMFILE || errno == ENFILE) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
 			out_of_descriptors(l);
 			return;
 		}

@@ -171,6 +171,7 @@ take_data(struct conn *conn, const struct ws_item *item, uint64_t received_us)
 		take_whole(conn, item, in->part, in->part_len, received_us);
 		if (conn->in != NULL) {
 			conn->in->part_len = 0;
+			conn->in->since = loop_now(conn->worker->loop);
 		}
 	}
 }
@@ -302,7 +303,7 @@ static void
 wait_for_turn(struct conn *conn)
 {
 	conn_read_off(conn);
-	if (!conn->ready && !conn->paused) {
+	if (!conn->ready && !conn->paused && conn->state != CONN_GONE) {
 		conn->ready = true;
 		worker_add(&conn->worker->ready, conn);
 	}

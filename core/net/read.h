@@ -9,7 +9,7 @@
 
 struct conn;
 
-/* The socket has something; an event_callback_fn's body. */
+/* The socket has something; what conn_ready() calls. */
 void read_socket(struct conn *conn);
 
 /* Frames that came behind the request that opened the connection. */

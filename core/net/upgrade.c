@@ -104,6 +104,9 @@ answer(struct conn *conn, int status, const char *type, const struct buf *body,
 		return;
 	}
 	conn_push(conn, piece, UINT64_MAX);
+	if (keep) {
+		conn_read_off(conn); /* until it has read this answer */
+	}
 }
 
 static void
@@ -251,7 +254,6 @@ send_switch(struct conn *conn, const struct http_request *req,
 static void
 open_conn(struct conn *conn, const struct http_request *req, const char *accept)
 {
-	struct worker *w = conn->worker;
 	struct port_hello *hello = make_hello(conn, req);
 
 	if (hello == NULL || !send_switch(conn, req, accept)) {
@@ -264,7 +266,6 @@ open_conn(struct conn *conn, const struct http_request *req, const char *accept)
 	conn->opened = true;
 	conn_leave_handshake(conn);
 	worker_up(conn, PORT_OPENED)->hello = hello;
-	lane_join(w, conn, PORT_LANE_ALL);
 	conn_arm(conn);
 }
 
@@ -324,7 +325,7 @@ upgrade_read(struct conn *conn, uint8_t *data, size_t len)
 		len = in->len;
 	}
 	while (used > 0 && len > 0 && conn->state == CONN_HTTP &&
-	    !conn->close_after) {
+	    !conn->close_after && conn->out.n == 0) {
 		used = use_head(conn, from, len);
 		from += used;
 		len -= used;
@@ -340,4 +341,16 @@ upgrade_read(struct conn *conn, uint8_t *data, size_t len)
 		}
 	}
 	inbox_free(&in);
+}
+
+void
+upgrade_go_on(struct conn *conn)
+{
+	if (conn->in != NULL) {
+		upgrade_read(conn, conn->worker->buffer, 0);
+	}
+	if (conn->state == CONN_HTTP && !conn->close_after &&
+	    conn->out.n == 0) {
+		conn_read_on(conn);
+	}
 }

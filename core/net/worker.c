@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "loop/sockets.h"
+#include "net/inbox.h"
 #include "net/peers.h"
 #include "net/read.h"
 #include "proto/deflate.h"
@@ -63,7 +64,7 @@ worker_offer(struct worker *w, const struct newcomer *newcomer)
 	}
 }
 
-/* Oldest first: whoever has been silent longest makes room. */
+/* Whoever came first makes room. */
 static void
 evict_half_open(struct worker *w)
 {
@@ -221,7 +222,7 @@ tell_when_ready(struct conn *conn)
 static void
 pause_reading(struct conn *conn, bool pause)
 {
-	if (conn->state == CONN_GONE) {
+	if (conn->state != CONN_OPEN) {
 		return;
 	}
 	conn->paused = pause;
@@ -231,6 +232,9 @@ pause_reading(struct conn *conn, bool pause)
 	}
 	conn->heard = loop_now(conn->worker->loop); /* it could not speak */
 	conn->pinged = 0;
+	if (conn->in != NULL) {
+		conn->in->since = conn->heard;
+	}
 	if (conn->in != NULL && !conn->ready) {
 		conn->ready = true;
 		worker_add(&conn->worker->ready, conn);
@@ -344,9 +348,10 @@ worker_turn_end(void *arg)
 bool
 worker_has_work(void *arg)
 {
-	const struct worker *w;
+	struct worker *w;
 
 	OBJ_CAST(w, arg, WORKER_MAGIC);
 	return !mailbox_is_empty(w->port.down) ||
-	    !mailbox_is_empty(w->newcomers);
+	    !mailbox_is_empty(w->newcomers) ||
+	    (w->ready.n > 0 && port_has_room(&w->port));
 }

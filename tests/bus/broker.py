@@ -135,6 +135,11 @@ class Broker:
         before = (await asyncio.to_thread(self.metrics))[name]
         await self.wait_metric(name, lambda n: n > before)
 
+    def memory(self):
+        """What it has in memory, in bytes."""
+        with open(f"/proc/{self.process.pid}/statm") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
     def stop(self):
         """End it as an operator would; it must go cleanly."""
         if self.process.poll() is None:

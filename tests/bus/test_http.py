@@ -59,6 +59,35 @@ def test_http_1_0_is_answered_too(broker):
     assert re.fullmatch(r"\d+\.\d+\.\d+", json.loads(body)["version"])
 
 
+def test_requests_sent_together_are_answered_in_order_and_an_upgrade_may_follow(broker):
+    peer = Raw(broker.port)
+    page = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+    peer.send(page % b"/version" + page % b"/health/live" + peer.head())
+    for want in ("protocol", "status"):
+        status, headers = peer.answer()
+        assert status == 200
+        n = int(headers["content-length"])
+        peer.need(n)
+        body, peer.buffer = peer.buffer[:n], peer.buffer[n:]
+        assert want in json.loads(body)
+    assert peer.answer()[0] == 101
+    assert '"welcome"' in peer.text()
+    peer.close()
+
+
+def test_answers_that_nobody_reads_do_not_pile_up(start):
+    broker = start(telemetry=False)
+    peer = Raw(broker.port)
+    before = broker.memory()
+    peer.socket.settimeout(1)
+    with pytest.raises(OSError):  # it is not read any more
+        for _ in range(2000):
+            peer.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+    assert broker.memory() - before < 32 << 20
+    assert broker.http("/health")[0] == 200
+    peer.close()
+
+
 @pytest.mark.parametrize("headers, body, status", [
     (["Content-Length: 4"], b"abcd", 413),
     (["Transfer-Encoding: chunked"], b"4\r\nabcd\r\n0\r\n\r\n", 413),

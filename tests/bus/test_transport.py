@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The handshake (H) and the frames (W), from a peer that breaks the rules."""
 
+import asyncio
 import socket
 import struct
 import time
@@ -200,6 +201,32 @@ def test_w7_a_control_frame_may_come_between_fragments(raw):
     assert (10, b"now") in got and any(o == 1 and b'"pong"' in p for o, p in got)
 
 
+def test_w7_each_message_in_pieces_has_a_time_of_its_own(start):
+    """The end of one and the beginning of the next come together, for longer than one may take."""
+    broker = start("--set", "server.message_timeout=300ms", telemetry=False)
+    peer = Raw(broker.port).open()
+    first, last = M(1, b'{"type":', fin=False), M(0, b'"ping"}')
+    peer.send(first)
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        peer.send(last + first)
+        assert '"pong"' in peer.text()
+    peer.close()
+
+
+@pytest.mark.parametrize("threads", ["0", "2"])
+async def test_the_welcome_is_the_first_frame_whatever_else_is_said(start, threads):
+    broker = start("--io-threads", threads, telemetry=False)
+    admin = await broker.admin()
+    for n in range(100):
+        for _ in range(20):
+            await admin.send(type="system", room="*", payload={"n": n})
+        peer = await asyncio.to_thread(Raw, broker.port)
+        await asyncio.to_thread(peer.open)  # which insists on it
+        peer.close()
+    await admin.close()
+
+
 def test_w12_what_comes_after_a_close_is_ignored(raw):
     peer = raw().open()
     peer.send(M(8, struct.pack(">H", 1000)) + M(1, PING % 1))
@@ -277,7 +304,7 @@ async def test_s4_running_out_of_descriptors_does_not_spin_and_heals(start):
     broker.errors_expected = True
     first = await broker.client()
     peers = [Raw(broker.port) for _ in range(80)]
-    broker.wait_log("no descriptors left")
+    broker.wait_log("accepting is paused")
     with open(f"/proc/{broker.process.pid}/stat") as f:
         before = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
     await first.expect_nothing()

@@ -225,7 +225,6 @@ come_with_token(const char *query, const char *token)
 	ck_assert_uint_lt(wire_count, PEERS);
 	wires[wire_count++] = w;
 	w->peer.conn.port = &port;
-	w->lane[w->lanes++] = PORT_LANE_ALL;
 	snprintf(hello->address, sizeof hello->address, "127.0.0.1:%zu",
 	    wire_count);
 	hello->query = xstrdup(query);

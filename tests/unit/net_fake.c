@@ -62,6 +62,7 @@ note(struct port_up *up)
 	case PORT_OPENED:
 		ck_assert_str_eq(up->hello->query, "a=b");
 		newest = up->conn;
+		port_post(newest, PORT_JOIN)->lane = PORT_LANE_ALL;
 		break;
 	case PORT_REQUEST:
 		note_request(e, up);

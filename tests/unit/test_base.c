@@ -140,6 +140,17 @@ static const struct {
 	{ "a\xe2\x82\xac\xf0\x9d\x84\x9ez", 9, true },
 };
 
+START_TEST(a_cut_leaves_whole_characters)
+{
+	static const char text[] = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z";
+	static const size_t whole[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11 };
+
+	for (size_t len = 0; len < sizeof whole / sizeof whole[0]; len++) {
+		ck_assert_uint_eq(utf8_whole(text, len), whole[len]);
+	}
+}
+END_TEST
+
 START_TEST(utf8_is_judged_whole_and_in_pieces)
 {
 	const char *text = utf8s[_i].text;
@@ -319,6 +330,7 @@ main(void)
 	tcase_add_test(t, no_rate_is_no_limit);
 	tcase_add_test(t, a_quantile_is_right_to_six_percent);
 	tcase_add_test(t, a_histogram_takes_any_duration);
+	tcase_add_test(t, a_cut_leaves_whole_characters);
 	tcase_add_loop_test(t, utf8_is_judged_whole_and_in_pieces, 0,
 	    sizeof utf8s / sizeof utf8s[0]);
 	tcase_add_loop_test(t, timestamps_are_rfc_3339, 0,

@@ -147,7 +147,7 @@ START_TEST(a_lane_reaches_all_in_it_but_one)
 }
 END_TEST
 
-START_TEST(every_connection_is_in_lane_zero)
+START_TEST(whom_the_bus_knows_is_in_lane_zero)
 {
 	struct end *ada = meet(), *bob = meet();
 
@@ -602,7 +602,7 @@ main(void)
 	tcase_add_test(t, a_turns_messages_go_out_in_one_write);
 	tcase_add_test(t, large_messages_go_out_between_small_ones);
 	tcase_add_test(t, a_lane_reaches_all_in_it_but_one);
-	tcase_add_test(t, every_connection_is_in_lane_zero);
+	tcase_add_test(t, whom_the_bus_knows_is_in_lane_zero);
 	tcase_add_test(t, a_mark_delivers_once_over_several_lanes);
 	tcase_add_test(t, lanes_outlive_those_that_go);
 	tcase_add_test(t, a_blocked_socket_gets_the_rest_when_it_reads);
