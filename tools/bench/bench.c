@@ -171,6 +171,31 @@ bench_finish(struct buf *b, const struct bench_hist *latency,
 	bench_save(b);
 }
 
+static const struct bench_hist *
+corrected(const struct bench_hist *latency)
+{
+	static struct bench_hist hist;
+
+	bench_hist_correct(latency, bench_hist_quantile(latency, 0.5), &hist);
+	return &hist;
+}
+
+void
+bench_closed_print(const struct bench_hist *latency, const char *name)
+{
+	bench_hist_print(corrected(latency), name);
+	bench_hist_print(latency, "(uncorrected)");
+}
+
+void
+bench_closed_finish(struct buf *b, const struct bench_hist *latency,
+    const struct bench_score *score)
+{
+	buf_puts(b, ",\"uncorrected_us\":");
+	bench_hist_json(latency, b);
+	bench_finish(b, corrected(latency), score);
+}
+
 static void
 usage(FILE *f)
 {

@@ -63,6 +63,18 @@ void bench_cost_json(const struct bench_usage *u, uint64_t n, struct buf *b);
 void bench_share_json(const struct bench_usage *u, struct buf *b);
 double bench_share(const struct bench_usage *u, uint64_t cpu);
 
+/*
+ * Latencies of a closed loop, whose senders wait for an answer: as they were,
+ * and corrected for what was not sent meanwhile, with the median as the time
+ * from one message of a sender to the next.  Prints both lines of the table.
+ */
+void bench_closed_print(const struct bench_hist *latency, const char *name);
+
+/* End the result of a closed loop: "uncorrected_us", and the rest as
+ * bench_finish(), corrected. */
+void bench_closed_finish(struct buf *b, const struct bench_hist *latency,
+    const struct bench_score *score);
+
 /* End a result with its latencies, behind all others since scripts look for the
  * last percentiles, and a score unless that is NULL; then save it. */
 void bench_finish(struct buf *b, const struct bench_hist *latency,

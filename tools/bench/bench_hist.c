@@ -2,7 +2,6 @@
 #include "bench_hist.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define STEP_BITS 6
 
@@ -47,14 +46,20 @@ upper(size_t i)
 	return ((BENCH_HIST_STEPS + step + 1) << bits) - 1;
 }
 
-void
-bench_hist_add(struct bench_hist *h, uint64_t ns)
+static void
+add(struct bench_hist *h, uint64_t ns, uint64_t times)
 {
-	h->count++;
-	h->bucket[place(ns)]++;
+	h->count += times;
+	h->bucket[place(ns)] += times;
 	if (ns > h->max) {
 		h->max = ns;
 	}
+}
+
+void
+bench_hist_add(struct bench_hist *h, uint64_t ns)
+{
+	add(h, ns, 1);
 }
 
 uint64_t
@@ -76,12 +81,6 @@ bench_hist_quantile(const struct bench_hist *h, double share)
 }
 
 void
-bench_hist_reset(struct bench_hist *h)
-{
-	memset(h, 0, sizeof *h);
-}
-
-void
 bench_hist_since(const struct bench_hist *h, const struct bench_hist *then,
     struct bench_hist *sincep)
 {
@@ -89,6 +88,24 @@ bench_hist_since(const struct bench_hist *h, const struct bench_hist *then,
 	sincep->max = h->max;
 	for (size_t i = 0; i < BENCH_HIST_BUCKETS; i++) {
 		sincep->bucket[i] = h->bucket[i] - then->bucket[i];
+	}
+}
+
+void
+bench_hist_correct(const struct bench_hist *h, uint64_t interval,
+    struct bench_hist *correctedp)
+{
+	*correctedp = *h;
+	for (size_t i = place(interval); i < BENCH_HIST_BUCKETS; i++) {
+		uint64_t ns = upper(i) < h->max ? upper(i) : h->max;
+
+		if (h->bucket[i] == 0 || interval == 0) {
+			continue;
+		}
+		while (ns >= 2 * interval) {
+			ns -= interval;
+			add(correctedp, ns, h->bucket[i]);
+		}
 	}
 }
 

@@ -29,12 +29,19 @@ void bench_hist_add(struct bench_hist *h, uint64_t ns);
  * nothing was recorded. */
 uint64_t bench_hist_quantile(const struct bench_hist *h, double share);
 
-/* Forget everything. */
-void bench_hist_reset(struct bench_hist *h);
-
 /* What was recorded after it looked like `then`. */
 void bench_hist_since(const struct bench_hist *h, const struct bench_hist *then,
     struct bench_hist *sincep);
+
+/*
+ * What a client that waits for each answer before it asks again would have had
+ * if it had gone on asking at this interval, in ns: an answer that came late
+ * stands for all those, too, that were not asked for meanwhile, each of them an
+ * interval shorter than the one before (HdrHistogram's correction for
+ * coordinated omission).
+ */
+void bench_hist_correct(const struct bench_hist *h, uint64_t interval,
+    struct bench_hist *correctedp);
 
 /* Add {"count":..,"p50":..,..,"max":..} in microseconds. */
 void bench_hist_json(const struct bench_hist *h, struct buf *b);

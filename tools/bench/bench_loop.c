@@ -91,6 +91,7 @@ bench_loop_tell(struct bench_loop *loop, const char *what,
 	loop->count_told = *count;
 	loop->latency = latency;
 	loop->latency_told = *latency;
+	loop->told = loop->now;
 }
 
 void
@@ -152,19 +153,33 @@ bench_run(struct bench_loop *loop, double seconds)
 	}
 }
 
-struct bench_usage
-bench_measure(struct bench_loop *loop, double warm, double seconds,
-    bool *countingp)
+void
+bench_span_begin(struct bench_span *span, const struct bench_loop *loop,
+    uint64_t count)
 {
-	struct bench_usage usage;
+	span->count = count;
+	span->reads = loop->reads;
+	span->usage = bench_usage(bench_target.pid);
+	span->from = loop->now;
+}
 
+void
+bench_span_end(struct bench_span *span, const struct bench_loop *loop,
+    uint64_t count)
+{
+	span->usage = bench_usage_since(bench_target.pid, &span->usage);
+	span->count = count - span->count;
+	span->reads = loop->reads - span->reads;
+}
+
+void
+bench_measure(struct bench_loop *loop, double warm, double seconds,
+    const uint64_t *count, struct bench_span *span)
+{
 	bench_run(loop, warm);
-	*countingp = true;
-	usage = bench_usage(bench_target.pid);
+	bench_span_begin(span, loop, *count);
 	bench_run(loop, seconds);
-	usage = bench_usage_since(bench_target.pid, &usage);
-	*countingp = false;
-	return usage;
+	bench_span_end(span, loop, *count);
 }
 
 void

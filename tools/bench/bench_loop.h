@@ -84,10 +84,31 @@ bench_stalled(const struct bench_loop *loop)
  * has moved for long. */
 void bench_run(struct bench_loop *loop, double seconds);
 
-/* The same for a warm-up, and then again while *countingp is true.  Returns
- * what was used in that time. */
-struct bench_usage bench_measure(struct bench_loop *loop, double warm,
-    double seconds, bool *countingp);
+/*
+ * The time that is measured.  What a message took counts when it was sent in
+ * that time, whenever it came: a server that stalls cannot push the worst of
+ * them behind the end.
+ */
+struct bench_span {
+	uint64_t from; /* UINT64_MAX before it begins */
+	uint64_t count, reads;
+	struct bench_usage usage;
+};
+#define BENCH_SPAN                 \
+	{                          \
+		.from = UINT64_MAX \
+	}
+
+/* Begin it, where so many have been counted, and end it, with how many more
+ * were counted, how often was read and what was used meanwhile. */
+void bench_span_begin(struct bench_span *span, const struct bench_loop *loop,
+    uint64_t count);
+void bench_span_end(struct bench_span *span, const struct bench_loop *loop,
+    uint64_t count);
+
+/* Run for a warm-up, and then for the span, in which *count grows. */
+void bench_measure(struct bench_loop *loop, double warm, double seconds,
+    const uint64_t *count, struct bench_span *span);
 
 /* Turn until a count has come to what is wanted, or nothing moves. */
 void bench_drain(struct bench_loop *loop, const uint64_t *count, uint64_t want);

@@ -77,8 +77,8 @@ static struct bench_score score;
 static struct bench_hist latency;
 static struct bench_pace pace; /* of the open loop */
 static uint64_t published, accepted;
+static struct bench_span span = BENCH_SPAN;
 static uint64_t uncounted; /* publishes of the open loop's warm-up */
-static bool counting;      /* neither the warm-up nor what comes afterwards */
 static bool ending;
 
 static bool
@@ -145,7 +145,7 @@ move_on(uint32_t k, uint32_t n, uint32_t by)
 	struct channel *ch = &channels[k];
 	uint32_t window = (uint32_t)conf.window;
 
-	if (counting) {
+	if (ch->due[n % window] >= span.from) {
 		bench_hist_add(&latency, loop.now - ch->due[n % window]);
 	}
 	while (by > 0) {
@@ -183,6 +183,25 @@ on_text(void *arg, const char *text, size_t len)
 	}
 }
 
+/* Publish what is due in the open loop.  False when there is no more to come. */
+static bool
+publish_due(void)
+{
+	uint64_t i;
+
+	if (!is_open()) {
+		return false;
+	}
+	while (bench_pace_next(&pace, &i)) {
+		uint32_t k = (uint32_t)(i % (uint64_t)conf.channels);
+
+		publish(k);
+		enqueue(k);
+		loop.moved = loop.now;
+	}
+	return pace.next < pace.all;
+}
+
 /*
  * Until the time has come, or nothing has moved for long.  Never sleeps: to
  * wake a sleeper costs the server more than to send to it, and how often this
@@ -192,17 +211,9 @@ on_text(void *arg, const char *text, size_t len)
 static void
 run(uint64_t until)
 {
-	uint64_t i;
-
 	loop.now = bench_now();
 	while (loop.now < until && !bench_stalled(&loop)) {
-		while (is_open() && bench_pace_next(&pace, &i)) {
-			uint32_t k = (uint32_t)(i % (uint64_t)conf.channels);
-
-			publish(k);
-			enqueue(k);
-			loop.moved = loop.now;
-		}
+		publish_due();
 		work_queue();
 		bench_turn(&loop, 0);
 	}
@@ -216,7 +227,8 @@ drain(void)
 
 	ending = true;
 	loop.moved = loop.now;
-	while (accepted != published * want && !bench_stalled(&loop)) {
+	while (publish_due() ||
+	    (accepted != published * want && !bench_stalled(&loop))) {
 		work_queue();
 		bench_turn(&loop, 0);
 	}
@@ -277,10 +289,11 @@ set_pace(void)
 }
 
 static void
-report(const struct bench_usage *u, uint64_t received, uint64_t reads)
+report(void)
 {
+	const struct bench_usage *u = &span.usage;
 	double took = (double)u->time / BENCH_SECOND;
-	double per_second = (double)received / took;
+	double per_second = (double)span.count / took;
 	struct buf out = { 0 };
 
 	if (receivers->conn.stream != NULL) {
@@ -292,11 +305,13 @@ report(const struct bench_usage *u, uint64_t received, uint64_t reads)
 	printf(is_open() ? "%d publishes/s, %.1f s\n" : "window %d, %.1f s\n",
 	    is_open() ? conf.rate : conf.window, took);
 	printf("%.0f deliveries/s; the server's CPU is %.0f ns each\n",
-	    per_second, bench_each((double)u->server, received));
+	    per_second, bench_each((double)u->server, span.count));
 	bench_hist_title("latency");
-	bench_hist_print(&latency, "delivery");
 	if (is_open()) {
+		bench_hist_print(&latency, "delivery");
 		bench_hist_print(&pace.lateness, "(our lateness)");
+	} else {
+		bench_closed_print(&latency, "delivery");
 	}
 	bench_score_print(&score);
 
@@ -308,36 +323,31 @@ report(const struct bench_usage *u, uint64_t received, uint64_t reads)
 	    bench_target.dialect->name, conf.channels, conf.receivers,
 	    conf.size, conf.window, conf.rate, score.wire, took,
 	    (unsigned long long)published, per_second,
-	    bench_each((double)received, reads));
-	bench_cost_json(u, received, &out);
+	    bench_each((double)span.count, span.reads));
+	bench_cost_json(u, span.count, &out);
 	buf_puts(&out, ",\"lateness_us\":");
 	bench_hist_json(&pace.lateness, &out);
-	bench_finish(&out, &latency, &score);
+	if (is_open()) {
+		bench_finish(&out, &latency, &score);
+	} else {
+		bench_closed_finish(&out, &latency, &score);
+	}
 }
 
 int
 fanout_main(int argc, char **argv)
 {
-	struct bench_usage usage;
-	uint64_t received, reads;
-
 	bench_begin(options, argc, argv);
 	score.bare = bench_target.dialect->bare;
 	set_up();
 	set_pace();
 	bench_loop_tell(&loop, "deliveries", &score.received, &latency);
 	run(loop.now + (uint64_t)(conf.warm * BENCH_SECOND));
-	counting = true;
-	received = score.received;
-	reads = loop.reads;
-	usage = bench_usage(bench_target.pid);
-	run(usage.time + (uint64_t)(conf.seconds * BENCH_SECOND));
-	usage = bench_usage_since(bench_target.pid, &usage);
-	received = score.received - received;
-	reads = loop.reads - reads;
-	counting = false;
+	bench_span_begin(&span, &loop, score.received);
+	run(span.from + (uint64_t)(conf.seconds * BENCH_SECOND));
+	bench_span_end(&span, &loop, score.received);
 	drain();
 	judge();
-	report(&usage, received, reads);
+	report();
 	return bench_score_good(&score) ? 0 : 1;
 }

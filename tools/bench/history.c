@@ -61,7 +61,8 @@ static int question_len;
 static struct bench_hist latency;
 static uint64_t asked, replies, failed, wrong;
 static size_t wire; /* length of the last reply */
-static bool counting, ending;
+static struct bench_span span = BENCH_SPAN;
+static bool ending;
 
 static void
 ask(struct bench_client *client)
@@ -113,6 +114,7 @@ static void
 on_text(void *arg, const char *text, size_t len)
 {
 	struct bench_client *client = arg;
+	uint64_t when = asked_at[client - clients];
 	size_t head = len < HEAD ? len : HEAD;
 
 	if (memmem(text, head, REPLY_ID, strlen(REPLY_ID)) == NULL) {
@@ -121,8 +123,8 @@ on_text(void *arg, const char *text, size_t len)
 	loop.moved = loop.now;
 	replies++;
 	wire = len;
-	if (counting) {
-		bench_hist_add(&latency, loop.now - asked_at[client - clients]);
+	if (when >= span.from) {
+		bench_hist_add(&latency, loop.now - when);
 	}
 	judge(text, len);
 	if (!ending) {
@@ -229,11 +231,12 @@ is_good(void)
 }
 
 static void
-report(const struct bench_usage *u)
+report(void)
 {
+	const struct bench_usage *u = &span.usage;
 	int each = conf.limit < conf.messages ? conf.limit : conf.messages;
 	double took = (double)u->time / BENCH_SECOND;
-	double per_second = (double)latency.count / took;
+	double per_second = (double)span.count / took;
 	struct buf out = { 0 };
 
 	printf("%d clients, the last %d of %d messages of %d bytes (%zu on the "
@@ -242,9 +245,9 @@ report(const struct bench_usage *u)
 	printf("%.0f replies/s, %.0f messages/s; the server's CPU is %.0f ns a "
 	       "reply\n",
 	    per_second, per_second * each,
-	    bench_each((double)u->server, latency.count));
+	    bench_each((double)u->server, span.count));
 	bench_hist_title("latency");
-	bench_hist_print(&latency, "reply");
+	bench_closed_print(&latency, "reply");
 	if (is_good()) {
 		puts("every reply held what was asked for, in order");
 	} else {
@@ -262,19 +265,17 @@ report(const struct bench_usage *u)
 	    (unsigned long long)replies, (unsigned long long)failed,
 	    (unsigned long long)wrong, (unsigned long long)(asked - replies),
 	    per_second, per_second * each);
-	bench_cost_json(u, latency.count, &out);
-	bench_finish(&out, &latency, NULL);
+	bench_cost_json(u, span.count, &out);
+	bench_closed_finish(&out, &latency, NULL);
 }
 
 int
 history_main(int argc, char **argv)
 {
-	struct bench_usage usage;
-
 	bench_begin(options, argc, argv);
 	set_up();
-	usage = bench_measure(&loop, conf.warm, conf.seconds, &counting);
+	bench_measure(&loop, conf.warm, conf.seconds, &replies, &span);
 	drain();
-	report(&usage);
+	report();
 	return is_good() ? 0 : 1;
 }

@@ -54,7 +54,7 @@ static struct side *sides; /* of each client */
 static struct bench_score score;
 static struct bench_hist latency;
 static uint64_t begun, trips;
-static bool counting; /* neither the warm-up nor what comes afterwards */
+static struct bench_span span = BENCH_SPAN;
 static bool ending;
 
 /* Who is to get what this client says; each client is a stream. */
@@ -91,6 +91,7 @@ static void
 on_text(void *arg, const char *text, size_t len)
 {
 	struct bench_client *client = arg;
+	struct side *side = &sides[client - clients];
 	struct bench_stamp stamp;
 
 	if (bench_score_text(&score, &client->order, text, len, &stamp) == 0) {
@@ -102,9 +103,8 @@ on_text(void *arg, const char *text, size_t len)
 		return;
 	}
 	trips++;
-	if (counting) {
-		bench_hist_add(&latency,
-		    bench_now() - sides[client - clients].due);
+	if (side->due >= span.from) {
+		bench_hist_add(&latency, bench_now() - side->due);
 	}
 	if (!ending) {
 		begin_trip(client);
@@ -208,10 +208,11 @@ set_up(void)
 }
 
 static void
-report(const struct bench_usage *u)
+report(void)
 {
+	const struct bench_usage *u = &span.usage;
 	double took = (double)u->time / BENCH_SECOND;
-	double per_second = (double)latency.count / took;
+	double per_second = (double)span.count / took;
 	struct buf out = { 0 };
 
 	if (clients->conn.stream != NULL) {
@@ -220,9 +221,9 @@ report(const struct bench_usage *u)
 	printf("%d pairs, %d bytes of payload (%zu on the wire), %.1f s\n",
 	    conf.pairs, conf.size, score.wire, took);
 	printf("%.0f round trips/s; the server's CPU is %.0f ns each\n",
-	    per_second, bench_each((double)u->server, latency.count));
+	    per_second, bench_each((double)u->server, span.count));
 	bench_hist_title("latency");
-	bench_hist_print(&latency, "round trip");
+	bench_closed_print(&latency, "round trip");
 	bench_score_print(&score);
 
 	buf_printf(&out,
@@ -230,15 +231,13 @@ report(const struct bench_usage *u)
 	    "\"seconds\":%.3f,\"trips_per_second\":%.0f,",
 	    bench_target.dialect->name, conf.pairs, conf.size, score.wire, took,
 	    per_second);
-	bench_cost_json(u, latency.count, &out);
-	bench_finish(&out, &latency, &score);
+	bench_cost_json(u, span.count, &out);
+	bench_closed_finish(&out, &latency, &score);
 }
 
 int
 pairs_main(int argc, char **argv)
 {
-	struct bench_usage usage;
-
 	bench_begin(options, argc, argv);
 	if (conf.private &&
 	    strcmp(bench_target.dialect->name, "arqonbus") != 0) {
@@ -247,8 +246,8 @@ pairs_main(int argc, char **argv)
 	}
 	score.bare = bench_target.dialect->bare;
 	set_up();
-	usage = bench_measure(&loop, conf.warm, conf.seconds, &counting);
+	bench_measure(&loop, conf.warm, conf.seconds, &trips, &span);
 	drain();
-	report(&usage);
+	report();
 	return bench_score_good(&score) ? 0 : 1;
 }
