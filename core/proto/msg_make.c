@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/clock.h"
+#include "proto/envelope.h"
 #include "proto/json.h"
 #include "proto/msg.h"
 #include "proto/name.h"
@@ -48,6 +49,14 @@ is_name(struct aqb_slice text)
 	return name_valid(text.data, text.len);
 }
 
+/* Bytes go out behind a header, whose length is told in 16 bits. */
+static bool
+fits_header(const struct aqb_msg_view *v)
+{
+	return (v->flags & AQB_MSG_BINARY) == 0 ||
+	    v->metadata.len <= ENVELOPE_HEADER_MAX;
+}
+
 static bool
 is_right(const struct aqb_msg_view *v, const struct aqb_position *pos)
 {
@@ -58,7 +67,8 @@ is_right(const struct aqb_msg_view *v, const struct aqb_position *pos)
 	    is_name(v->channel) && is_name(v->from) && v->timestamp >= 0 &&
 	    v->timestamp <= CLOCK_WALL_MAX &&
 	    json_is_right(v->payload, false) &&
-	    (v->metadata.len == 0 || json_is_right(v->metadata, true));
+	    (v->metadata.len == 0 || json_is_right(v->metadata, true)) &&
+	    fits_header(v);
 }
 
 /* The bytes behind a binary message's payload; free() them. */

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "proto/envelope.h"
 #include "proto/msg.h"
 
 static const struct aqb_position here = { .seq = 42, .epoch = "ep" };
@@ -370,6 +371,48 @@ START_TEST(nor_without_a_right_time_place_or_bytes)
 }
 END_TEST
 
+/* {"k":"xx.."} of some length; free() it. */
+static struct aqb_slice
+long_metadata(size_t len)
+{
+	static const char begin[] = "{\"k\":\"";
+	char *text = malloc(len);
+
+	memset(text, 'x', len);
+	memcpy(text, begin, strlen(begin));
+	memcpy(text + len - 2, "\"}", 2);
+	return (struct aqb_slice){ text, len };
+}
+
+/* What is kept as text may be as long as it likes. */
+START_TEST(bytes_with_more_metadata_than_a_header_holds_are_no_message)
+{
+	struct aqb_msg_view v = kept();
+	struct aqb_msg *msg;
+	struct buf out = { 0 };
+
+	v.flags = AQB_MSG_BINARY;
+	v.payload = slice("\"AAECAw==\"");
+	v.metadata = long_metadata(ENVELOPE_HEADER_MAX + 1);
+	ck_assert_ptr_null(msg_make(&v, &here));
+	v.flags = 0;
+	msg = msg_make(&v, &here);
+	ck_assert_ptr_nonnull(msg);
+	msg_unref(&msg);
+	free((void *)(uintptr_t)v.metadata.data);
+
+	v.flags = AQB_MSG_BINARY;
+	v.metadata = long_metadata(ENVELOPE_HEADER_MAX);
+	msg = msg_make(&v, &here);
+	ck_assert_ptr_nonnull(msg);
+	msg_put_binary(msg, &out);
+	ck_assert_uint_gt(out.len, ENVELOPE_HEADER_MAX);
+	buf_fini(&out);
+	msg_unref(&msg);
+	free((void *)(uintptr_t)v.metadata.data);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -393,6 +436,8 @@ main(void)
 	tcase_add_loop_test(t, what_is_no_message_is_not_made_one, 0,
 	    sizeof spoiled / sizeof spoiled[0]);
 	tcase_add_test(t, nor_without_a_right_time_place_or_bytes);
+	tcase_add_test(t,
+	    bytes_with_more_metadata_than_a_header_holds_are_no_message);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
