@@ -134,6 +134,18 @@ head_size(const uint8_t *data)
 	}
 }
 
+/* How long a message may be as it comes: what a peer's compression adds to one
+ * that it cannot make smaller is not the peer's fault. */
+static uint64_t
+limit_of(const struct ws_reader *r, const struct head *h)
+{
+	bool compressed =
+	    h->opcode == WS_CONTINUATION ? r->compressed : h->compressed;
+
+	return !compressed ? r->max_message
+			   : (uint64_t)r->max_message + r->max_message / 8 + 64;
+}
+
 /* Too much for one message?  Known from the head alone.  Many fragments have
  * no size to tell of, so these two do not look alike to the caller. */
 static bool
@@ -146,7 +158,7 @@ too_big(const struct ws_reader *r, const struct head *h, struct ws_item *item)
 		fail(item, 1009, "message has more than 64 fragments");
 		return true;
 	}
-	if (r->size > r->max_message || h->len > r->max_message - r->size) {
+	if (r->size > limit_of(r, h) || h->len > limit_of(r, h) - r->size) {
 		item->need = h->len;
 		fail(item, 1009, "message is too big");
 		return true;

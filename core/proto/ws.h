@@ -25,9 +25,10 @@ enum ws_opcode {
 #define WS_FRAGMENTS_MAX 64
 
 /* What is known of one peer from frame to frame.  Zeroed, with max_message
- * and deflate set, is the start. */
+ * and deflate set, is the start.  What does not compress gets longer by it; only
+ * inflater_run() sees how long a compressed message is. */
 struct ws_reader {
-	uint32_t max_message; /* of a compressed one: as it comes */
+	uint32_t max_message; /* a compressed one may be an eighth longer */
 	uint32_t size;        /* of the message so far */
 	uint16_t fragments;   /* of the message so far */
 	uint8_t opcode;       /* of the message being assembled; 0: none */

@@ -2,6 +2,7 @@
 """permessage-deflate (RFC 7692), where it is on."""
 
 import json
+import os
 import zlib
 
 import pytest
@@ -83,7 +84,25 @@ async def test_binary_messages_are_compressed_too(deflating):
     await ada.ws.send(len(header).to_bytes(2, "big") + header + b"\0" * 5000)
     frame = await ada.ws.recv()
     assert frame.endswith(b"\0" * 5000)
+    await deflating.settle()
+    m = deflating.metrics()
+    assert m["arqonbus_deflate_input_bytes_total"] > 5000
+    assert 0 < m["arqonbus_deflate_output_bytes_total"] < 1000
     await ada.close()
+
+
+async def test_what_does_not_compress_may_be_as_long_as_plain(deflating):
+    """This library compresses all it sends, and so makes it longer."""
+    ada = await deflating.client("?binary=1", **compressing())
+    limit = ada.welcome["payload"]["max_message_size"]
+    header = json.dumps({"type": "event", "channel": "zip:noise"}).encode()
+    await ada.join("zip:noise", echo=True)
+    noise = os.urandom(limit - 2 - len(header))
+    assert len(pack(noise)) > len(noise)
+    await ada.ws.send(len(header).to_bytes(2, "big") + header + noise)
+    assert (await ada.ws.recv()).endswith(noise)
+    await ada.ws.send(len(header).to_bytes(2, "big") + header + noise + b"x")
+    await ada.closed(1009, f"inflate to more than the limit of {limit}")
 
 
 @pytest.fixture
