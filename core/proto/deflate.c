@@ -413,8 +413,9 @@ step(z_stream *z, size_t limit, struct buf *out)
 	}
 	if (err == Z_STREAM_END) {
 		/* A block that says it is the last one is not: the next follows
-		 * at the next byte (RFC 7692, 7.2.3.4). */
-		err = inflateReset(z);
+		 * at the next byte (RFC 7692, 7.2.3.4), and may refer to what
+		 * came before it, which inflateReset() would forget. */
+		err = inflateResetKeep(z);
 	}
 	/* Z_BUF_ERROR only says that all bytes had been used before. */
 	return err == Z_OK || err == Z_BUF_ERROR ? INFLATE_OK : INFLATE_BROKEN;
