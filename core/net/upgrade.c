@@ -227,7 +227,7 @@ static bool
 send_switch(struct conn *conn, const struct http_request *req,
     const char *accept)
 {
-	bool ours = http_has_token(req->protocol, "arqonbus.v1");
+	bool ours = http_has_subprotocol(req->protocol);
 	bool deflate = conn->worker->conf.deflate && req->deflate != NULL;
 	struct buf b = { 0 };
 	bool sent;
@@ -235,7 +235,8 @@ send_switch(struct conn *conn, const struct http_request *req,
 	buf_printf(&b,
 	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 	    "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s",
-	    accept, ours ? "Sec-WebSocket-Protocol: arqonbus.v1\r\n" : "");
+	    accept,
+	    ours ? "Sec-WebSocket-Protocol: " HTTP_SUBPROTOCOL "\r\n" : "");
 	if (deflate) {
 		buf_printf(&b, "Sec-WebSocket-Extensions: %s\r\n",
 		    req->deflate);

@@ -223,8 +223,7 @@ read_list(struct aqb_slice name, struct aqb_slice value,
 	} else if (is(name, "upgrade")) {
 		req->to_websocket |= http_has_token(value, "websocket");
 	} else if (is(name, "sec-websocket-protocol") &&
-	    (req->protocol.data == NULL ||
-		http_has_token(value, HTTP_SUBPROTOCOL))) {
+	    (req->protocol.data == NULL || http_has_subprotocol(value))) {
 		req->protocol = value;
 	} else if (is(name, "sec-websocket-extensions") &&
 	    req->deflate == NULL) {
@@ -394,24 +393,44 @@ http_read(const char *data, size_t len, struct http_request *reqp,
 	return got;
 }
 
+/* Take the first of a comma-separated list off it. */
+static struct aqb_slice
+take_one(struct aqb_slice *list)
+{
+	const char *comma = memchr(list->data, ',', list->len);
+	struct aqb_slice one = *list;
+
+	if (comma == NULL) {
+		list->len = 0;
+		return trim(one);
+	}
+	one.len = (size_t)(comma - list->data);
+	list->data = comma + 1;
+	list->len -= one.len + 1;
+	return trim(one);
+}
+
 bool
 http_has_token(struct aqb_slice list, const char *token)
 {
 	while (list.len > 0) {
-		const char *comma = memchr(list.data, ',', list.len);
-		struct aqb_slice one = list;
-
-		if (comma != NULL) {
-			one.len = (size_t)(comma - list.data);
-		}
-		if (is(trim(one), token)) {
+		if (is(take_one(&list), token)) {
 			return true;
 		}
-		if (comma == NULL) {
-			break;
+	}
+	return false;
+}
+
+bool
+http_has_subprotocol(struct aqb_slice list)
+{
+	while (list.len > 0) {
+		struct aqb_slice one = take_one(&list);
+
+		if (one.len == strlen(HTTP_SUBPROTOCOL) &&
+		    memcmp(one.data, HTTP_SUBPROTOCOL, one.len) == 0) {
+			return true;
 		}
-		list.data = comma + 1;
-		list.len -= one.len + 1;
 	}
 	return false;
 }

@@ -66,6 +66,10 @@ bool http_is_token_char(char c);
 /* Is this token in a comma-separated list?  Case does not matter. */
 bool http_has_token(struct aqb_slice list, const char *token);
 
+/* Is ours among the subprotocols offered?  Letter by letter: what differs in
+ * case is another, and our answer would name one that was not offered. */
+bool http_has_subprotocol(struct aqb_slice list);
+
 /* Does the connection stay open after this request? */
 bool http_keeps_alive(const struct http_request *req);
 

@@ -43,7 +43,7 @@ ask_everything(const char *data, size_t size)
 		abort();
 	}
 	http_keeps_alive(&req);
-	http_has_token(req.protocol, HTTP_SUBPROTOCOL);
+	http_has_subprotocol(req.protocol);
 	if (http_param(req.query, "token", value, sizeof value, &len) &&
 	    (len > sizeof value || memchr(value, '\0', len) != NULL)) {
 		abort();

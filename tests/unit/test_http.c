@@ -479,6 +479,9 @@ static const struct offer {
 	    true },
 	{ "Sec-WebSocket-Protocol: arqonbus.v10, xarqonbus.v1\r\n",
 	    "arqonbus.v10, xarqonbus.v1", false },
+	{ "Sec-WebSocket-Protocol: ARQONBUS.V1\r\n", "ARQONBUS.V1", false },
+	{ "Sec-WebSocket-Protocol: Arqonbus.v1, arqonbus.v1\r\n",
+	    "Arqonbus.v1, arqonbus.v1", true },
 	{ "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: more\r\n",
 	    "chat", false },
 	{ "Sec-WebSocket-Protocol: chat\r\n"
@@ -496,8 +499,7 @@ START_TEST(h12_our_subprotocol_is_found_and_others_do_not_matter)
 	buf_printf(&head, "%s%s\r\n", GET HOST SWITCH VERSION KEY, o->headers);
 	ck_assert_int_eq(answer(head.data, head.len), 101);
 	assert_slice(req.protocol, o->protocol);
-	ck_assert_int_eq(http_has_token(req.protocol, HTTP_SUBPROTOCOL),
-	    o->ours);
+	ck_assert_int_eq(http_has_subprotocol(req.protocol), o->ours);
 }
 END_TEST
 
