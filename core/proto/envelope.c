@@ -460,19 +460,7 @@ take_command(struct decoding *d, const char *text, size_t len)
 static bool
 read_seq(const struct json_value *value, uint64_t *seqp)
 {
-	uint64_t n = 0;
-
-	if (value->type != JSON_NUMBER || value->len > 16) {
-		return false;
-	}
-	for (size_t i = 0; i < value->len; i++) {
-		if (value->text[i] < '0' || value->text[i] > '9') {
-			return false;
-		}
-		n = n * 10 + (uint64_t)(value->text[i] - '0');
-	}
-	*seqp = n;
-	return n > 0 && n <= (uint64_t)1 << 53;
+	return json_u64(value, seqp) && *seqp > 0 && *seqp <= (uint64_t)1 << 53;
 }
 
 /* Which message an ack is about, and whether its work is done. */
