@@ -2,11 +2,14 @@
 """arqonbus-bench tells the truth: about the broker, and about a bad server."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -46,6 +49,86 @@ class Floor:
         self.process.stderr.close()
 
 
+class Proxy:
+    """Stands before a broker.  What it sends of messages the fault chooses: told how
+    many came before, on which connection, and the frame, it returns what to send."""
+
+    def __init__(self, broker, mark, fault):
+        self.process = broker.process
+        self.mark, self.fault = mark, fault
+        self.messages = itertools.count()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port = self.listener.getsockname()[1]
+        self.sockets = []
+        threading.Thread(target=self.serve, args=[broker.port], daemon=True).start()
+
+    def serve(self, port):
+        for i in itertools.count():
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", port))
+            for s in client, server:
+                s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.sockets += [client, server]
+            threading.Thread(target=self.carry, args=[client, server, None], daemon=True).start()
+            threading.Thread(target=self.carry, args=[server, client, i], daemon=True).start()
+
+    def carry(self, source, sink, number):
+        with contextlib.suppress(OSError, EOFError):
+            if number is not None:
+                source = source.makefile("rb")
+                self.carry_frames(source, sink, number)
+            while data := source.read1() if number is not None else source.recv(65536):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def carry_frames(self, source, sink, number):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += source.readline() or self.end()
+        sink.sendall(head)
+        while b" 101 " in head:
+            start = source.read(2)
+            more = source.read({126: 2, 127: 8}.get(start[1], 0)) if start else self.end()
+            frame = start + more + source.read(int.from_bytes(more, "big") if more else start[1])
+            if self.mark in frame:
+                frame = self.fault(next(self.messages), number, frame)
+            sink.sendall(frame)
+
+    def end(self):
+        raise EOFError
+
+    def close(self):
+        self.listener.close()
+        for s in self.sockets:
+            s.close()
+
+
+def lose_some(n, _, frame):
+    return b"" if n % 10 == 9 else frame
+
+
+def double_some(n, _, frame):
+    return 2 * frame if n % 10 == 9 else frame
+
+
+@pytest.fixture
+def before(broker):
+    """Put a fault before the broker."""
+    made = []
+
+    def put(mark, fault):
+        made.append(Proxy(broker, mark, fault))
+        return made[-1]
+
+    yield put
+    for proxy in made:
+        proxy.close()
+
+
 @contextlib.contextmanager
 def floor(*flags):
     server = Floor(*flags)
@@ -56,7 +139,7 @@ def floor(*flags):
 
 
 def assert_nothing_lost(result):
-    for name in ("skipped", "repeated", "astray", "missing"):
+    for name in ("skipped", "repeated", "astray", "missing", "silent"):
         assert result[name] == 0, result
     assert result["received"] > 0
 
@@ -86,12 +169,35 @@ def test_what_cannot_be_tried_is_status_2(argv):
     assert run.stderr
 
 
+@pytest.mark.parametrize("flag, value", [("over", "nan"), ("over", "inf"), ("over", "1s"), ("over", ""),
+                                         ("connections", "nan"), ("connections", "2.5"), ("connections", "0")])
+def test_what_is_no_number_is_refused(flag, value):
+    run = subprocess.run([BENCH, "storm", "--" + flag, value], capture_output=True, text=True)
+    assert run.returncode == 2 and f"--{flag}: {value} is not a " in run.stderr, run
+
+
 def test_fanout_counts_every_delivery(broker):
     result = good("fanout", broker, "--receivers", 5, "--window", 4, "--seconds", 0.2, "--warm", 0.05)
     assert_nothing_lost(result)
     assert result["received"] == 5 * result["published"]
     assert result["cpu_ns"] > 0 and result["rss_bytes"] > 0
     assert_ordered(result["latency_us"])
+
+
+def test_what_is_compressed_is_told_as_it_came(start):
+    flags = ["--receivers", 3, "--size", 2000, "--seconds", 0.1, "--warm", 0]
+    server = start("--set", "server.deflate=yes")
+    plain = good("fanout", server, *flags)
+    packed = good("fanout", server, *flags, "--deflate")
+    assert_nothing_lost(packed)
+    assert (plain["deflate"], packed["deflate"]) == (False, True)
+    assert plain["wire"] > 2000 and packed["wire"] < 500
+
+
+def test_what_does_not_compress_is_not_measured_as_if(broker):
+    status, result, text = bench("fanout", broker, "--receivers", 1, "--seconds", 0.1, "--deflate")
+    assert status == 2 and result is None
+    assert "does not accept permessage-deflate" in text
 
 
 def test_the_shortest_payload_has_16_bytes(broker):
@@ -169,6 +275,18 @@ def test_a_storm_on_a_closed_port_fails(broker):
     assert result["failed"] == 3 and "refused" in text
 
 
+def test_those_that_a_storm_never_dials_have_failed(broker):
+    """The server takes all and answers none, so no more than 256 are dialled."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listener:
+        class Mute:
+            port = listener.getsockname()[1]
+            process = broker.process
+
+        status, result, text = bench("storm", Mute, "--connections", 300, "--over", 0)
+    assert status == 1, text
+    assert (result["established"], result["failed"]) == (0, 300)
+
+
 def test_idle_clients_all_have_the_message(broker):
     result = good("idle", broker, "--connections", 50, "--seconds", 0.1, "--publishes", 3,
                   "--channel", "quiet:corner")
@@ -187,6 +305,15 @@ def test_slow_readers_are_told_from_the_others(broker):
     assert result["received"] == 3 * 1200
     assert result["without_us"]["count"] == result["with_us"]["count"] == 3 * 600
     assert result["slow_cut"] == 2 and result["slow_standing"] == 0
+
+
+def test_a_slow_reader_gets_nothing_twice_either(before):
+    """The first three connections are two fast ones and the publisher."""
+    proxy = before(b'"payload":"', lambda n, number, frame: double_some(n, 0, frame) if number > 2 else frame)
+    status, result, text = bench("slow", proxy, "--receivers", 3, "--slow", 1, "--rate", 200,
+                                 "--seconds", 0.3, "--size", 16)
+    assert status == 1, text
+    assert result["slow_repeated"] > 0 == result["repeated"], text
 
 
 def test_slow_readers_that_keep_up_still_stand(broker):
@@ -212,6 +339,51 @@ def test_history_notices_a_reply_that_is_cut_short(broker):
     assert result["wrong"] == result["replies"] > 0
 
 
+def test_history_notices_a_reply_that_is_lost(before):
+    proxy = before(b'"request_id":"h"', lose_some)
+    status, result, text = bench("history", proxy, "--messages", 5, "--clients", 2, "--seconds", 0.3, "--warm", 0)
+    assert status == 1 and result["missing"] > 0, text
+
+
+def test_history_notices_a_reply_that_comes_twice(before):
+    proxy = before(b'"request_id":"h"', double_some)
+    status, result, text = bench("history", proxy, "--messages", 5, "--clients", 2, "--seconds", 0.3, "--warm", 0)
+    assert status == 1 and result["wrong"] > 0, text
+
+
+@pytest.mark.parametrize("fault, count", [(lose_some, "skipped"), (double_some, "repeated")])
+def test_smoke_notices_a_fault(before, fault, count):
+    proxy = before(b'"payload":"', lambda n, _, frame: frame if b"request_id" in frame else fault(n, _, frame))
+    status, result, text = bench("smoke", proxy, "--rooms", 2, "--members", 3, "--publishers", 2, "--rate", 100,
+                                 "--seconds", 0.5, "--requests", 6)
+    assert status == 1 and result[count] > 0, text
+
+
+def test_a_message_in_pieces_or_bytes_is_no_text_of_ours(before):
+    """None is sent by the broker: it would be measured as something else."""
+    def in_pieces(n, _, frame):
+        return bytes([frame[0] & 0x7f]) + frame[1:] + b"\x80\0" if n == 0 else frame
+
+    for fault in in_pieces, lambda n, _, frame: b"\x82" + frame[1:] if n == 0 else frame:
+        proxy = before(b'"payload":"', fault)
+        status, result, text = bench("fanout", proxy, "--receivers", 2, "--window", 4, "--rate", 50,
+                                     "--seconds", 0.2, "--warm", 0)
+        assert status == 1 and result["astray"] > 0, text
+
+
+def test_a_late_delivery_counts_from_when_it_was_due(before):
+    """One client has the first publish when the others have long had the second."""
+    def hold(n, number, frame):
+        if number == 1 and b'"' + 14 * b"0" in frame:
+            time.sleep(5.3)
+        return frame
+
+    proxy = before(b'"payload":"', hold)
+    result = good("idle", proxy, "--connections", 3, "--seconds", 0, "--publishes", 2)
+    assert_nothing_lost(result)
+    assert result["latency_us"]["max"] > 5_200_000
+
+
 def test_smoke_calls_every_command(broker):
     result = good("smoke", broker, "--rooms", 2, "--members", 3, "--publishers", 2, "--rate", 100,
                   "--seconds", 0.5, "--requests", 6, "--channels", 20)
@@ -229,6 +401,7 @@ def test_progress_is_told_each_second(broker):
 
 FANOUT = ["fanout", "--plain", "--channels", 2, "--receivers", 3, "--warm", 0, "--seconds", 0.1]
 PACED = FANOUT + ["--rate", 5000]
+PAIRS = ["pairs", "--plain", "--pairs", 2, "--warm", 0, "--seconds", 0.1]
 IDLE = ["idle", "--plain", "--connections", 20, "--seconds", 0, "--publishes", 50]
 SLOW = ["slow", "--plain", "--receivers", 4, "--slow", 1, "--rate", 1000, "--seconds", 0.2]
 
@@ -246,6 +419,9 @@ def test_the_floor_is_without_fault(test):
     (FANOUT, "drop", "skipped"), (FANOUT, "dup", "repeated"), (FANOUT, "swap", "repeated"),
     (PACED, "drop", "skipped"), (PACED, "dup", "repeated"), (PACED, "swap", "repeated"),
     (SLOW, "drop", "skipped"), (SLOW, "swap", "repeated"), (IDLE, "dup", "repeated"),
+    (PAIRS, "drop", "missing"), (PAIRS, "dup", "repeated"), (PAIRS, "swap", "missing"),
+    (FANOUT, "again", "repeated"), (PACED, "again", "repeated"), (PAIRS, "again", "repeated"),
+    (SLOW, "again", "repeated"), (IDLE, "again", "repeated"),
 ])
 def test_a_fault_of_the_server_is_noticed(test, fault, count):
     with floor(f"--{fault}-every", "30") as server:

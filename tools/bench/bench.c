@@ -68,12 +68,13 @@ bench_score_json(const struct bench_score *score, struct buf *b)
 {
 	buf_printf(b,
 	    "\"received\":%llu,\"skipped\":%llu,\"repeated\":%llu,"
-	    "\"astray\":%llu,\"missing\":%llu",
+	    "\"astray\":%llu,\"missing\":%llu,\"silent\":%llu",
 	    (unsigned long long)score->received,
 	    (unsigned long long)score->skipped,
 	    (unsigned long long)score->repeated,
 	    (unsigned long long)score->astray,
-	    (unsigned long long)score->missing);
+	    (unsigned long long)score->missing,
+	    (unsigned long long)score->silent);
 }
 
 void
@@ -84,12 +85,13 @@ bench_score_print(const struct bench_score *score)
 		return;
 	}
 	printf("FAILED: %llu received, %llu skipped, %llu repeated, "
-	       "%llu astray, %llu missing\n",
+	       "%llu astray, %llu missing; %llu connections silent\n",
 	    (unsigned long long)score->received,
 	    (unsigned long long)score->skipped,
 	    (unsigned long long)score->repeated,
 	    (unsigned long long)score->astray,
-	    (unsigned long long)score->missing);
+	    (unsigned long long)score->missing,
+	    (unsigned long long)score->silent);
 }
 
 double

@@ -16,6 +16,7 @@
 #define OUT_MAX (64 * 1024 * 1024)
 
 enum {
+	FIN = 0x80,
 	COMPRESSED = 0x40,
 	TEXT = 1,
 	BINARY = 2,
@@ -187,6 +188,9 @@ hold(struct bench_conn *c, const uint8_t *data, size_t len)
 	if (len > 0) {
 		buf_add(&c->held, data, len);
 	}
+	if (c->held.failed) {
+		bench_die("out of memory");
+	}
 }
 
 static bool
@@ -199,15 +203,24 @@ read_texts(struct bench_conn *c, uint8_t *data, size_t len, bench_text_f *each,
 		uint8_t *f = data + used;
 
 		used += n;
-		if ((f[0] & 15) == TEXT && (f[0] & COMPRESSED) != 0) {
+		if ((f[0] & 15) >= CLOSE) {
+			if (!on_control(c, f, n)) {
+				return false;
+			}
+			continue;
+		}
+		if ((f[0] & (FIN | 15)) != (FIN | TEXT)) {
+			c->astray++;
+			continue;
+		}
+		c->wire = n - head;
+		if ((f[0] & COMPRESSED) != 0) {
 			struct aqb_slice text =
 			    bench_inflate(f + head, n - head);
 
 			each(arg, text.data, text.len);
-		} else if ((f[0] & 15) == TEXT) {
+		} else {
 			each(arg, (const char *)f + head, n - head);
-		} else if (!on_control(c, f, n)) {
-			return false;
 		}
 	}
 	hold(c, data + used, len - used);

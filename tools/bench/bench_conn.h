@@ -43,9 +43,12 @@ struct bench_conn {
 	 * stream, which finds messages in the contents of all frames. */
 	bool binary; /* what is put goes in binary frames */
 	bench_stream_f *stream;
-	size_t joined;   /* so much of what is held is content of frames */
-	size_t wire;     /* length of its last message, with its head */
-	uint64_t rest;   /* content of the last frame that has not come */
+	size_t joined; /* so much of what is held is content of frames */
+	size_t wire;   /* length of its last message as it came: of a text
+			  * without the frame's head, else with its own */
+	uint64_t
+	    astray;    /* frames that are no whole texts where all should be */
+	uint64_t rest; /* content of the last frame that has not come */
 	unsigned awaits; /* answers to come before it stands; a pong is one */
 };
 

@@ -274,6 +274,9 @@ bench_crowd_open(struct bench_crowd *c, struct bench_loop *l)
 	crowd = c;
 	loop = l;
 	entries = xnew(crowd->count * sizeof *entries);
+	for (uint64_t i = 0; i < c->count; i++) {
+		c->clients[i].conn.fd = -1;
+	}
 	begun = ended = 0;
 	begin = change = loop->now = bench_now();
 	bench_loop_tell(loop, "connections", &crowd->established,
@@ -288,7 +291,7 @@ bench_crowd_open(struct bench_crowd *c, struct bench_loop *l)
 			break;
 		}
 	}
-	for (uint64_t i = 0; i < begun; i++) {
+	for (uint64_t i = 0; i < crowd->count; i++) {
 		if (entries[i].stage < STANDING) {
 			fail(&crowd->clients[i], "no answer in 10 s");
 		}

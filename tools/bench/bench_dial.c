@@ -78,12 +78,25 @@ bench_dial(struct bench_conn *c, uint16_t port, const char *path,
 	}
 	if (bench_target.deflate) {
 		buf_puts(&c->out,
-		    "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+		    "Sec-WebSocket-Extensions: permessage-deflate; "
+		    "server_no_context_takeover\r\n");
 	}
 	buf_puts(&c->out, "\r\n");
 	return bind_source(c->fd) &&
 	    (connect(c->fd, (struct sockaddr *)&sin, sizeof sin) == 0 ||
 		errno == EINPROGRESS);
+}
+
+/* What was offered must be what is measured. */
+static void
+check_deflate(const char *head)
+{
+	if (bench_target.deflate &&
+	    strcasestr(head,
+		"\r\nsec-websocket-extensions: permessage-deflate") == NULL) {
+		bench_die("--deflate: the server does not accept "
+			  "permessage-deflate");
+	}
 }
 
 enum bench_shake
@@ -121,7 +134,11 @@ bench_shake(struct bench_conn *c, int *statusp)
 	if (*statusp != 101) {
 		return BENCH_REFUSED;
 	}
-	return strstr(head, ACCEPT) != NULL ? BENCH_OPEN : BENCH_BROKEN;
+	if (strstr(head, ACCEPT) == NULL) {
+		return BENCH_BROKEN;
+	}
+	check_deflate(head);
+	return BENCH_OPEN;
 }
 
 void

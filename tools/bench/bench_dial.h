@@ -26,8 +26,8 @@ enum bench_shake {
 	BENCH_BROKEN,  /* errno says how; 0: the server hung up */
 };
 
-/* Go on with the handshake, checking the accept key (RFC 6455, 4.1).  Never
- * waits.  *statusp becomes that of the answer, once there is one. */
+/* Go on with the handshake, checking the accept key (RFC 6455, 4.1).  Ends the
+ * program when compression was offered and is not accepted.  Never waits.  *statusp becomes that of the answer, once there is one. */
 enum bench_shake bench_shake(struct bench_conn *c, int *statusp);
 
 /* Connect and shake hands.  Waits until that is done; ends the program when it

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -38,6 +39,15 @@ void
 bench_loop_add(struct bench_loop *loop, struct bench_client *client,
     uint32_t events)
 {
+	if (loop->count_clients == loop->room) {
+		loop->room = 2 * loop->room + 64;
+		loop->clients = realloc(loop->clients,
+		    loop->room * sizeof(struct bench_client *));
+		if (loop->clients == NULL) {
+			bench_die("out of memory");
+		}
+	}
+	loop->clients[loop->count_clients++] = client;
 	control(loop, EPOLL_CTL_ADD, client, events);
 }
 
@@ -187,6 +197,52 @@ bench_drain(struct bench_loop *loop, const uint64_t *count, uint64_t want)
 {
 	while (*count < want && !bench_stalled(loop)) {
 		bench_turn(loop, 10);
+	}
+}
+
+/* How many have not answered their ping. */
+static uint64_t
+unanswered(const struct bench_loop *loop)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < loop->count_clients; i++) {
+		struct bench_conn *c = &loop->clients[i]->conn;
+
+		if (c->fd >= 0 && c->awaits > 0) {
+			/* One who is gone is noticed at the next read. */
+			bench_flush(c);
+			n++;
+		}
+	}
+	return n;
+}
+
+void
+bench_settle(struct bench_loop *loop, struct bench_score *score)
+{
+	uint64_t begin = bench_now(), left = 0, n;
+
+	loop->moved = loop->now = begin;
+	for (size_t i = 0; i < loop->count_clients; i++) {
+		struct bench_conn *c = &loop->clients[i]->conn;
+
+		if (c->fd >= 0) {
+			c->awaits = 1;
+			bench_ping(c);
+		}
+	}
+	while (((n = unanswered(loop)) > 0 && !bench_stalled(loop)) ||
+	    loop->now - begin < BENCH_LINGER) {
+		if (n != left) {
+			left = n;
+			loop->moved = loop->now;
+		}
+		bench_turn(loop, 10);
+	}
+	score->silent += n;
+	for (size_t i = 0; i < loop->count_clients; i++) {
+		score->astray += loop->clients[i]->conn.astray;
 	}
 }
 

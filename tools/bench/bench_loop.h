@@ -17,6 +17,7 @@
 #include "bench_stamp.h"
 
 #define BENCH_SECOND UINT64_C(1000000000)
+#define BENCH_LINGER (BENCH_SECOND / 10)
 #define BENCH_STALL (5 * BENCH_SECOND) /* without progress: it will not come */
 
 /* A connection, and what it is to receive.  Tests that keep more of one have
@@ -36,6 +37,10 @@ struct bench_loop {
 	uint64_t reads;
 	int epoll_fd;
 	int timer_fd; /* -1: none */
+
+	/* All that were added, to part with them in the end. */
+	struct bench_client **clients;
+	size_t count_clients, room;
 
 	/* The line on standard error. */
 	uint64_t begun, told;
@@ -109,6 +114,14 @@ void bench_span_end(struct bench_span *span, const struct bench_loop *loop,
 /* Run for a warm-up, and then for the span, in which *count grows. */
 void bench_measure(struct bench_loop *loop, double warm, double seconds,
     const uint64_t *count, struct bench_span *span);
+
+/*
+ * The end of a test: ping every connection and read up to its pong, and a
+ * little longer, so that what comes twice, or where it should not, is told as
+ * well when it comes last.  Adds to the score who did not answer, and frames
+ * that were no whole texts.
+ */
+void bench_settle(struct bench_loop *loop, struct bench_score *score);
 
 /* Turn until a count has come to what is wanted, or nothing moves. */
 void bench_drain(struct bench_loop *loop, const uint64_t *count, uint64_t want);

@@ -70,9 +70,11 @@ set(const struct bench_opt *o, const char *value)
 		return;
 	}
 	n = strtod(value, &end);
-	if (end == value || *end != '\0' || n < o->min || n > o->max) {
-		bench_die("--%s: %s is not a number from %d to %d", o->name,
-		    value, o->min, o->max);
+	if (end == value || *end != '\0' || !(n >= o->min && n <= o->max) ||
+	    (o->kind == BENCH_NUMBER && n != (int)n)) {
+		bench_die("--%s: %s is not a %snumber from %d to %d", o->name,
+		    value, o->kind == BENCH_NUMBER ? "whole " : "", o->min,
+		    o->max);
 	}
 	if (o->kind == BENCH_SECONDS) {
 		*(double *)o->place = n;

@@ -184,5 +184,6 @@ bool
 bench_score_good(const struct bench_score *score)
 {
 	return score->received > 0 && score->skipped == 0 &&
-	    score->repeated == 0 && score->astray == 0 && score->missing == 0;
+	    score->repeated == 0 && score->astray == 0 && score->missing == 0 &&
+	    score->silent == 0;
 }

@@ -60,9 +60,10 @@ struct bench_score {
 	uint64_t repeated; /* an earlier one: doubled, or out of order */
 	uint64_t astray;   /* of another stream */
 	uint64_t missing;  /* nothing came any more */
-	size_t wire;       /* length of the last text with a stamp */
-	size_t hint;       /* how far from its end the stamp stood */
-	bool bare;         /* texts are payloads alone; the test sets it */
+	uint64_t silent; /* connections that left their last ping unanswered */
+	size_t wire;     /* length of the last text with a stamp */
+	size_t hint;     /* how far from its end the stamp stood */
+	bool bare;       /* texts are payloads alone; the test sets it */
 };
 
 /*
@@ -77,7 +78,8 @@ uint32_t bench_score_text(struct bench_score *score, struct bench_order *order,
 void bench_score_end(struct bench_score *score, const struct bench_order *order,
     uint32_t sent);
 
-/* Nothing lost, doubled, reordered or astray, and something came. */
+/* Nothing lost, doubled, reordered or astray, something came, and all were
+ * there to the end. */
 bool bench_score_good(const struct bench_score *score);
 
 #endif

@@ -232,6 +232,7 @@ drain(void)
 		work_queue();
 		bench_turn(&loop, 0);
 	}
+	bench_settle(&loop, &score);
 }
 
 static void
@@ -296,12 +297,9 @@ report(void)
 	double per_second = (double)span.count / took;
 	struct buf out = { 0 };
 
-	if (receivers->conn.stream != NULL) {
-		score.wire = receivers->conn.wire;
-	}
 	printf("%d x (1 -> %d), %d bytes of payload (%zu on the "
 	       "wire), ",
-	    conf.channels, conf.receivers, conf.size, score.wire);
+	    conf.channels, conf.receivers, conf.size, receivers->conn.wire);
 	printf(is_open() ? "%d publishes/s, %.1f s\n" : "window %d, %.1f s\n",
 	    is_open() ? conf.rate : conf.window, took);
 	printf("%.0f deliveries/s; the server's CPU is %.0f ns each\n",
@@ -316,14 +314,14 @@ report(void)
 	bench_score_print(&score);
 
 	buf_printf(&out,
-	    "{\"test\":\"fanout\",\"dialect\":\"%s\",\"channels\":%d,\"receivers\":%d,\"size\":%d,"
+	    "{\"test\":\"fanout\",\"dialect\":\"%s\",\"deflate\":%s,\"channels\":%d,\"receivers\":%d,\"size\":%d,"
 	    "\"window\":%d,\"rate\":%d,\"wire\":%zu,\"seconds\":%.3f,"
 	    "\"published\":%llu,\"deliveries_per_second\":%.0f,"
 	    "\"per_read\":%.2f,",
-	    bench_target.dialect->name, conf.channels, conf.receivers,
-	    conf.size, conf.window, conf.rate, score.wire, took,
-	    (unsigned long long)published, per_second,
-	    bench_each((double)span.count, span.reads));
+	    bench_target.dialect->name, bench_target.deflate ? "true" : "false",
+	    conf.channels, conf.receivers, conf.size, conf.window, conf.rate,
+	    receivers->conn.wire, took, (unsigned long long)published,
+	    per_second, bench_each((double)span.count, span.reads));
 	bench_cost_json(u, span.count, &out);
 	buf_puts(&out, ",\"lateness_us\":");
 	bench_hist_json(&pace.lateness, &out);

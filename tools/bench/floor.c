@@ -56,6 +56,8 @@ struct group {
 	size_t run_cap;
 	uint8_t *late; /* the frame that swap-every holds back */
 	size_t late_len;
+	uint8_t *again; /* the frame that again-every sends once more */
+	size_t again_len;
 };
 
 /* Tens of thousands of them lie idle: what each holds is kept small. */
@@ -74,7 +76,7 @@ static struct {
 	int port;
 	int wire_length;
 	int behind;
-	int drop_every, dup_every, swap_every;
+	int drop_every, dup_every, swap_every, again_every;
 } conf = { .wire_length = 400, .behind = RUN_MAX };
 
 static const struct bench_opt options[] = {
@@ -89,6 +91,8 @@ static const struct bench_opt options[] = {
 	    "double one frame in N" },
 	{ "swap-every", BENCH_NUMBER, &conf.swap_every, 0, 1000000000,
 	    "send one frame in N after the next" },
+	{ "again-every", BENCH_NUMBER, &conf.again_every, 0, 1000000000,
+	    "send one frame in N again when nothing comes any more" },
 	{ 0 },
 };
 
@@ -253,6 +257,11 @@ append_badly(struct group *g, const uint8_t *data, size_t len)
 	if (is_turn(conf.dup_every)) {
 		append_frame(g, data, len);
 	}
+	if (is_turn(conf.again_every)) {
+		g->again_len = g->run_len - from;
+		g->again = larger(g->again, g->again_len);
+		memcpy(g->again, g->run + from, g->again_len);
+	}
 	if (g->late_len > 0) {
 		memcpy(g->run + g->run_len, g->late, g->late_len);
 		g->run_len += g->late_len;
@@ -263,6 +272,38 @@ append_badly(struct group *g, const uint8_t *data, size_t len)
 		memcpy(g->late, g->run + from, g->late_len);
 		g->run_len = from;
 	}
+}
+
+/* Nothing has come for a while. */
+static void
+send_again(void)
+{
+	for (int i = 0; i < GROUPS_MAX; i++) {
+		struct group *g = groups[i];
+
+		if (g != NULL && g->again_len > 0) {
+			reserve(g);
+			memcpy(g->run + g->run_len, g->again, g->again_len);
+			g->run_len += g->again_len;
+			g->again_len = 0;
+			make_dirty(g);
+		}
+	}
+}
+
+/* All before it was sent: else it would not have been read. */
+static bool
+on_ping(const struct peer *p, const uint8_t *data, size_t len)
+{
+	uint8_t frame[WS_HEAD_MAX + 125];
+	size_t head = ws_head(frame, WS_PONG, len);
+
+	if (len > 125) {
+		return false;
+	}
+	memcpy(frame + head, data, len);
+	return send(p->fd, frame, head + len, MSG_NOSIGNAL) ==
+	    (ssize_t)(head + len);
 }
 
 /* False when the peer is gone. */
@@ -322,6 +363,10 @@ take(struct peer *p, uint8_t *data, size_t len)
 		unmask(f + head + 4, n, f + head);
 		if ((f[0] & 15) == WS_TEXT) {
 			if (!on_text(p, f + head + 4, n)) {
+				return false;
+			}
+		} else if ((f[0] & 15) == WS_PING) {
+			if (!on_ping(p, f + head + 4, n)) {
 				return false;
 			}
 		} else if ((f[0] & 15) == WS_CLOSE) {
@@ -532,10 +577,14 @@ main(int argc, char **argv)
 	listener = listen_on_loopback();
 	for (;;) {
 		struct epoll_event got[256];
-		int n = epoll_wait(epoll_fd, got, 256, -1);
+		int n = epoll_wait(epoll_fd, got, 256,
+		    conf.again_every > 0 ? 20 : -1);
 
 		for (int i = 0; i < n; i++) {
 			on_event(&got[i], listener);
+		}
+		if (n == 0) {
+			send_again();
 		}
 		flush_dirty();
 	}

@@ -53,13 +53,14 @@ static bench_text_f on_text;
 
 static struct bench_loop loop = { .came = on_text };
 static struct bench_client *clients;
-static uint64_t *asked_at; /* when each client asked */
+static uint64_t *asked_at; /* when each client asked; 0: it has its reply */
 static struct bench_conn filler;
 static char channel[32]; /* one that nobody else uses */
 static char question[200];
 static int question_len;
 static struct bench_hist latency;
 static uint64_t asked, replies, failed, wrong;
+static struct bench_score at_end;
 static size_t wire; /* length of the last reply */
 static struct bench_span span = BENCH_SPAN;
 static bool ending;
@@ -121,6 +122,11 @@ on_text(void *arg, const char *text, size_t len)
 		return;
 	}
 	loop.moved = loop.now;
+	if (when == 0) {
+		wrong++; /* one more than it asked for */
+		return;
+	}
+	asked_at[client - clients] = 0;
 	replies++;
 	wire = len;
 	if (when >= span.from) {
@@ -221,13 +227,15 @@ drain(void)
 {
 	ending = true;
 	bench_drain(&loop, &replies, asked);
+	bench_settle(&loop, &at_end);
 	command("delete_channel", ",\"force\":true");
 }
 
 static bool
 is_good(void)
 {
-	return replies > 0 && replies == asked && failed == 0 && wrong == 0;
+	return replies > 0 && replies == asked && failed == 0 && wrong == 0 &&
+	    at_end.astray == 0 && at_end.silent == 0;
 }
 
 static void
@@ -251,20 +259,24 @@ report(void)
 	if (is_good()) {
 		puts("every reply held what was asked for, in order");
 	} else {
-		printf("FAILED: %llu refused, %llu not whole, %llu missing\n",
+		printf("FAILED: %llu refused, %llu not right, %llu missing, "
+		       "%llu astray; %llu connections silent\n",
 		    (unsigned long long)failed, (unsigned long long)wrong,
-		    (unsigned long long)(asked - replies));
+		    (unsigned long long)(asked - replies),
+		    (unsigned long long)at_end.astray,
+		    (unsigned long long)at_end.silent);
 	}
 
 	buf_printf(&out,
 	    "{\"test\":\"history\",\"clients\":%d,\"messages\":%d,\"size\":%d,"
 	    "\"limit\":%d,\"wire\":%zu,\"seconds\":%.3f,\"replies\":%llu,"
 	    "\"failed\":%llu,\"wrong\":%llu,\"missing\":%llu,"
-	    "\"replies_per_second\":%.0f,\"messages_per_second\":%.0f,",
+	    "\"astray\":%llu,\"silent\":%llu,\"replies_per_second\":%.0f,\"messages_per_second\":%.0f,",
 	    conf.clients, conf.messages, conf.size, conf.limit, wire, took,
 	    (unsigned long long)replies, (unsigned long long)failed,
 	    (unsigned long long)wrong, (unsigned long long)(asked - replies),
-	    per_second, per_second * each);
+	    (unsigned long long)at_end.astray,
+	    (unsigned long long)at_end.silent, per_second, per_second * each);
 	bench_cost_json(u, span.count, &out);
 	bench_closed_finish(&out, &latency, NULL);
 }

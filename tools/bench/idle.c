@@ -44,8 +44,11 @@ static const struct bench_opt options[] = {
 	{ 0 },
 };
 
-/* How long one publish took to reach them, in nanoseconds. */
+/* When a publish was due, how many have had it, and how long it took to reach
+ * them, in nanoseconds. */
 struct reach {
+	uint64_t due;
+	uint64_t accepted;
 	uint64_t first, median, last;
 };
 
@@ -72,8 +75,6 @@ static struct bench_score score;
 static struct bench_hist latency;
 static struct reach *reaches; /* of each publish */
 static uint32_t sent;
-static uint64_t due;      /* when the last publish was */
-static uint64_t accepted; /* how many clients have had it */
 
 static void
 on_text(void *arg, const char *data, size_t len)
@@ -83,17 +84,19 @@ on_text(void *arg, const char *data, size_t len)
 	struct reach *reach;
 	uint64_t took;
 
-	if (bench_score_text(&score, &client->order, data, len, &stamp) == 0) {
+	if (bench_score_text(&score, &client->order, data, len, &stamp) == 0 ||
+	    stamp.n >= sent) {
 		return;
 	}
-	took = loop.now - due;
-	reach = &reaches[sent - 1];
+	/* It may be one of before, that came after a stall. */
+	reach = &reaches[stamp.n];
+	took = loop.now - reach->due;
 	bench_hist_add(&latency, took);
 	loop.moved = loop.now;
-	if (accepted++ == 0) {
+	if (reach->accepted++ == 0) {
 		reach->first = took;
 	}
-	if (accepted == ((uint64_t)conf.connections + 1) / 2) {
+	if (reach->accepted == ((uint64_t)conf.connections + 1) / 2) {
 		reach->median = took;
 	}
 	reach->last = took;
@@ -103,13 +106,14 @@ on_text(void *arg, const char *data, size_t len)
 static void
 publish(void)
 {
+	struct reach *reach = &reaches[sent];
 	struct bench_stamp stamp = { 0, sent++ };
 
 	bench_text_stamp(&text, &stamp);
 	bench_put(&publisher->conn, text.data, text.len);
-	accepted = 0;
-	due = loop.moved = loop.now = bench_now();
-	while (accepted < (uint64_t)conf.connections && !bench_stalled(&loop)) {
+	reach->due = loop.moved = loop.now = bench_now();
+	while (reach->accepted < (uint64_t)conf.connections &&
+	    !bench_stalled(&loop)) {
 		if (!bench_flush(&publisher->conn)) {
 			bench_dropped(&publisher->conn);
 		}
@@ -283,6 +287,7 @@ idle_main(int argc, char **argv)
 	for (int i = 0; i < conf.publishes; i++) {
 		publish();
 	}
+	bench_settle(&loop, &score);
 	judge();
 	report(&memory, &usage);
 	return bench_score_good(&score) ? 0 : 1;

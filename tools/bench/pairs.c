@@ -118,6 +118,7 @@ drain(void)
 	ending = true;
 	bench_drain(&loop, &trips, begun);
 	score.missing = begun - trips;
+	bench_settle(&loop, &score);
 }
 
 /* The client's id on the bus, as its welcome tells it. */
@@ -215,11 +216,8 @@ report(void)
 	double per_second = (double)span.count / took;
 	struct buf out = { 0 };
 
-	if (clients->conn.stream != NULL) {
-		score.wire = clients->conn.wire;
-	}
 	printf("%d pairs, %d bytes of payload (%zu on the wire), %.1f s\n",
-	    conf.pairs, conf.size, score.wire, took);
+	    conf.pairs, conf.size, clients->conn.wire, took);
 	printf("%.0f round trips/s; the server's CPU is %.0f ns each\n",
 	    per_second, bench_each((double)u->server, span.count));
 	bench_hist_title("latency");
@@ -229,8 +227,8 @@ report(void)
 	buf_printf(&out,
 	    "{\"test\":\"pairs\",\"dialect\":\"%s\",\"pairs\":%d,\"size\":%d,\"wire\":%zu,"
 	    "\"seconds\":%.3f,\"trips_per_second\":%.0f,",
-	    bench_target.dialect->name, conf.pairs, conf.size, score.wire, took,
-	    per_second);
+	    bench_target.dialect->name, conf.pairs, conf.size,
+	    clients->conn.wire, took, per_second);
 	bench_cost_json(u, span.count, &out);
 	bench_closed_finish(&out, &latency, &score);
 }

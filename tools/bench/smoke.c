@@ -292,6 +292,7 @@ smoke_main(int argc, char **argv)
 	run();
 	usage = bench_usage_since(bench_target.pid, &usage);
 	smoke_side_stop(&side);
+	bench_settle(&loop, &score);
 	judge();
 	report(&side, &usage);
 	save(&side, &usage);
