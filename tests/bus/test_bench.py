@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from broker import BUILD, PATIENCE
+from broker import BUILD, PATIENCE, SOURCE
 
 BENCH = os.path.join(BUILD, "arqonbus-bench")
 FLOOR = os.path.join(BUILD, "tools", "bench", "floor")
@@ -147,6 +147,14 @@ def assert_nothing_lost(result):
 def assert_ordered(latency):
     points = [latency[p] for p in ("p50", "p90", "p99", "p99.9", "p99.99", "max")]
     assert points == sorted(points) and points[0] > 0, latency
+
+
+def test_the_document_has_the_headings_of_the_table():
+    with open(os.path.join(SOURCE, "tools", "bench", "table.sh")) as f:
+        titles = re.findall(r'title "(.*)"', f.read())
+    with open(os.path.join(SOURCE, "doc", "performance.md")) as f:
+        headings = re.findall(r"^### (.*)", f.read(), re.M)
+    assert headings and set(headings) <= set(titles)
 
 
 def test_help_lists_every_test():

@@ -3,7 +3,8 @@
 #
 # Measure a build:
 #
-#     run.sh BUILD                    smoke, then fanout
+#     run.sh BUILD                    the bus, the floor and peers that are
+#                                     installed, in few rounds
 #     run.sh BUILD smoke [FLAG..]     the flags of arqonbus-bench smoke
 #     run.sh BUILD fanout | pairs     the bus and the floor in turns
 #     run.sh BUILD storm | idle | slow | history [FLAG..]
@@ -12,10 +13,11 @@
 #                                     everything, as doc/performance.md has it
 #     run.sh BUILD selftest           do the checks notice a bad server?
 #
-# In fanout and pairs what counts is the ratio of each round, for a shared
+# Every second round begins with the other server.  In fanout and pairs what counts is the ratio of each round, for a shared
 # machine makes any single figure worthless; "others" is how much of the machine
-# neither the server nor the generator used.  ROUNDS (5), SECONDS_EACH (2),
-# RECEIVERS ("100 1000"), PAIRS ("1 100") and IO_THREADS (0) say how much.
+# neither the server nor the generator used.  ROUNDS (5; 3 without a name),
+# SECONDS_EACH (2; 1 without a name), RECEIVERS ("100 1000"), PAIRS ("1 100"),
+# PEERS ("mosquitto nats nchan") and IO_THREADS (0) say how much.
 set -eu
 
 if [ $# -eq 0 ]; then
@@ -24,25 +26,43 @@ if [ $# -eq 0 ]; then
     exit 2
 fi
 build=$1
-what=${2:-all}
+what=${2:-short}
 shift
 [ $# -eq 0 ] || shift
+if [ "$what" = short ]; then
+    ROUNDS=${ROUNDS:-3}
+    SECONDS_EACH=${SECONDS_EACH:-1}
+fi
 rounds=${ROUNDS:-5}
 source=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tools/bench/servers.sh
 . "$source/tools/bench/servers.sh"
 
-# One round of test $1 with the bus, then the floor with the bus's wire length;
-# the rest are flags of the test.
-round() {
-    test=$1
-    shift
+one_bus() {
     start_bus
     measure "$test" "$work/bus" "$@"
     stop_server
+}
+
+one_floor() {
     start_floor --wire-length "$(field "$work/bus" wire)"
     measure "$test" "$work/floor" --plain "$@"
     stop_server
+}
+
+# Round $1 of test $2 with the bus, and the floor with the bus's wire length;
+# the rest are flags of the test.
+round() {
+    i=$1
+    test=$2
+    shift 2
+    if [ $((i % 2)) = 1 ]; then
+        one_bus "$@"
+        one_floor "$@"
+    else
+        one_floor "$@"
+        one_bus "$@"
+    fi
 }
 
 # Compare in test $1; flag $2 takes each of $3 in turn; $4 is what is counted a
@@ -53,12 +73,12 @@ compare() {
     for n in $3; do
         : >"$work/ratios"
         : >"$work/medians"
-        for _ in $(seq "$rounds"); do
-            round "$1" "--$2" "$n"
+        for i in $(seq "$rounds"); do
+            round "$i" "$1" "--$2" "$n"
             bus=$(field "$work/bus" cpu_ns)
             floor=$(field "$work/floor" cpu_ns)
             echo "$bus $floor" | awk '{ print $1 / $2 }' >>"$work/ratios"
-            echo "$(field "$work/bus" p50) $(field "$work/floor" p50)" |
+            echo "$(measured "$work/bus" p50) $(measured "$work/floor" p50)" |
                 awk '{ print $1 / $2 }' >>"$work/medians"
             echo "$n $bus $floor $(field "$work/bus" "$4") \
                 $(field "$work/floor" "$4") \
@@ -133,12 +153,12 @@ fanout) fanout ;;
 pairs) pairs ;;
 selftest) selftest ;;
 table) . "$source/tools/bench/table.sh" ;;
+short)
+    set -- short
+    . "$source/tools/bench/table.sh"
+    ;;
 storm | idle | slow | history) once "$what" "$@" ;;
 smoke) smoke "$@" ;;
-all)
-    smoke
-    fanout
-    ;;
 *)
     echo "run.sh: there is no $what; run.sh alone tells what there is" >&2
     exit 2

@@ -5,6 +5,7 @@
 # time; $port and $server, its process, are its.
 
 seconds=${SECONDS_EACH:-2}
+PATH=$PATH:/usr/local/sbin:/usr/sbin # where Debian has mosquitto and nginx
 bench=$build/arqonbus-bench
 work=$(mktemp -d)
 server=
@@ -46,14 +47,26 @@ field() {
     sed -n "s/.*\"$2\":\\([0-9.]*\\).*/\\1/p" "$1"
 }
 
+# The same of latencies as they were measured, where a closed loop's are
+# corrected, too.
+measured() {
+    if grep -q uncorrected_us "$1"; then
+        sed 's/,"latency_us":.*//' "$1" >"$1.measured"
+        field "$1.measured" "$2"
+    else
+        field "$1" "$2"
+    fi
+}
+
+bus_settings="--config /dev/null --storage memory \
+--set server.max_channels=1000000 --set server.max_connections=20000"
+
 # With more flags of the daemon's, if any.
 start_bus() {
     : >"$work/log"
-    "$build/arqonbusd" --config /dev/null --port 0 --telemetry-port 0 \
-        --storage memory --io-threads "${IO_THREADS:-0}" \
-        --set server.max_channels=1000000 \
-        --set server.max_connections=20000 \
-        --plugins-dir "$source/etc/plugins.d" \
+    # shellcheck disable=SC2086
+    "$build/arqonbusd" --port 0 --telemetry-port 0 $bus_settings \
+        --io-threads "${IO_THREADS:-0}" --plugins-dir "$source/etc/plugins.d" \
         --plugin-path "$build/plugins/.libs" "$@" 2>"$work/log" &
     server=$!
     port=$(port_of "$work/log" 'msg="*listening')
@@ -71,8 +84,30 @@ has_peer() {
     case $1 in
     mosquitto) command -v mosquitto ;;
     nats) command -v nats-server ;;
-    nchan) ls /usr/lib/nginx/modules/ngx_nchan_module.so ;;
+    nchan) command -v nginx && ls /usr/lib/nginx/modules/ngx_nchan_module.so ;;
     esac >/dev/null 2>&1
+}
+
+version_of() {
+    case $1 in
+    mosquitto) mosquitto -h | sed -n '1s/.*version //p' ;;
+    nats) nats-server --version | sed 's/.*v//' ;;
+    nchan)
+        nchan=$(dpkg-query -W -f '${Version}' libnginx-mod-nchan 2>/dev/null ||
+            echo unknown)
+        echo "$nchan in nginx $(nginx -v 2>&1 | sed 's|.*/||')"
+        ;;
+    bus) "$build/arqonbusd" --version | sed 's/[^ ]* //' ;;
+    esac
+}
+
+# The settings of a peer, without what explains them.
+settings_of() {
+    case $1 in
+    nats) echo "GOMAXPROCS=${GOMAXPROCS:-1}" ;;
+    esac
+    file=$source/tools/bench/peers/$1.conf
+    sed -e '/^ *#/d' -e '/^ *$/d' "$file"
 }
 
 # mosquitto, nats or nchan, as tools/bench/peers sets it up.

@@ -3,11 +3,14 @@
 #
 # The table of doc/performance.md: sourced by run.sh.  Every case is measured in
 # rounds, in each of them every server once, so that what the machine does
-# otherwise hits all alike; what counts is the ratio to the floor of the same
+# otherwise hits all alike, and every second round in the other order, so that
+# none has the better place; what counts is the ratio to the floor of the same
 # round.  ROUNDS (5) and PEERS ("mosquitto nats nchan", those that are there)
 # say how much.
 
 results=$work/results
+failures=$work/failures
+: >"$failures"
 
 peers=
 for peer in ${PEERS-mosquitto nats nchan}; do
@@ -39,12 +42,30 @@ start_named() {
 
 # Note every figure of a result: case, round, server, name, value.
 note() {
-    for key in cpu_ns deliveries_per_second trips_per_second p50 p99 p99.9 \
-        rss_bytes rss_per_connection last_us connections_per_second \
+    for key in p50 p99 p99.9; do
+        echo "$1 $2 $3 $key $(measured "$work/result" "$key")" >>"$results"
+        echo "$1 $2 $3 ${key}_corrected $(field "$work/result" "$key")" \
+            >>"$results"
+    done
+    for key in cpu_ns deliveries_per_second trips_per_second \
+        connections_per_second rss_bytes rss_per_connection last_us \
         others_share cpu_share; do
         value=$(field "$work/result" "$key")
         [ -z "$value" ] || echo "$1 $2 $3 $key $value" >>"$results"
     done
+}
+
+# What could not be measured is told now and in the end, and the rest goes on.
+lose() {
+    echo "FAILED: $1, round $2: $3" | tee -a "$failures" >&2
+}
+
+reversed() {
+    turned=
+    for word in "$@"; do
+        turned="$word $turned"
+    done
+    echo "$turned"
 }
 
 # Case $1 on the servers $2, with the rest for arqonbus-bench; the bus is the
@@ -56,13 +77,19 @@ measure_case() {
     shift 3
     echo "$name:$(echo "$servers" | tr -s ' ' | sed 's/^ */ /')" >&2
     for i in $(seq "$rounds"); do
-        for s in $servers; do
-            start_named "$s"
+        order=$servers
+        # shellcheck disable=SC2086
+        [ $((i % 2)) = 1 ] || order=$(reversed $servers)
+        for s in $order; do
             # shellcheck disable=SC2046
-            measure "$test" "$work/result" $(dialect "$s") "$@"
+            if start_named "$s" &&
+                measure "$test" "$work/result" $(dialect "$s") "$@"; then
+                [ "$s" != bus ] || wire=$(field "$work/result" wire)
+                note "$name" "$i" "$s"
+            else
+                lose "$name" "$i" "$s"
+            fi
             stop_server
-            [ "$s" != bus ] || wire=$(field "$work/result" wire)
-            note "$name" "$i" "$s"
         done
     done
 }
@@ -124,7 +151,8 @@ print_table() {
                     q = sorted(r, 0, v)
                     out = "| " c[i] " | " s " | " \
                         show(middle(all[c[i], s, ratio])) " | " \
-                        (q == 0 ? "-" : s == "floor" ? "1" : sprintf( \
+                        (q == 0 ? "-" : s == "floor" ? "1" : \
+                        q == 1 ? sprintf("%.2f (one round)", v[1]) : sprintf( \
                         "%.2f (%.2f to %.2f)", middle(r), v[1], v[q])) " |"
                     for (t = 1; t <= k; t++) {
                         out = out " " show(middle(all[c[i], s, name[t]])) " |"
@@ -142,6 +170,22 @@ about_machine() {
         "$rounds rounds of $seconds s each."
 }
 
+# Who is measured, and how each is set: all over WebSocket, on one thread.
+about_servers() {
+    echo
+    echo "* bus: ArqonBus $(version_of bus): \`$bus_settings\`"
+    echo "* floor: one thread on epoll (tools/bench/floor.c)"
+    for peer in $peers; do
+        echo "* $peer $(version_of "$peer"), over WebSocket:"
+        echo
+        settings_of "$peer" | sed 's/^/      /'
+        echo
+    done
+    for peer in ${PEERS-mosquitto nats nchan}; do
+        has_peer "$peer" || echo "* $peer: not installed"
+    done
+}
+
 starts() {
     free_port >/dev/null
     for s in bus floor; do
@@ -151,10 +195,32 @@ starts() {
             --plugin-path "$build/plugins/.libs" ;;
         floor) set -- "$build/tools/bench/floor" ;;
         esac
-        "$bench" start --port "$port" --json "$work/result" -- "$@" \
-            --port "$port" >/dev/null 2>&1
-        note start 1 "$s"
+        if "$bench" start --port "$port" --json "$work/result" -- "$@" \
+            --port "$port" >"$work/table" 2>&1; then
+            note start 1 "$s"
+        else
+            cat "$work/table" >&2
+            lose start 1 "$s"
+        fi
     done
+}
+
+title() {
+    echo
+    echo "### $*"
+    echo
+}
+
+table_short() {
+    : >"$results"
+    cases="1->100,200B pairs,1"
+    measure_case "1->100,200B" "bus floor $peers" fanout
+    title "Fan-out: CPU of the server for each delivery, ns"
+    print_table cpu_ns deliveries_per_second p50 p99 p99_corrected others_share
+    : >"$results"
+    measure_case pairs,1 "bus floor $peers" pairs --pairs 1
+    title "One to one: CPU of the server for each round trip, ns"
+    print_table cpu_ns trips_per_second p50 p99 p99_corrected others_share
 }
 
 table_fanout() {
@@ -165,8 +231,8 @@ table_fanout() {
     measure_case "1->100,4KiB" "bus floor" fanout --size 4096
     measure_case "1->1000,200B" "bus floor deflate" fanout --receivers 1000
     measure_case "10x1->100,200B" "bus floor threads" fanout --channels 10
-    echo "### Fan-out: CPU of the server for each delivery, ns"
-    print_table cpu_ns deliveries_per_second p50 p99 p99.9
+    title "Fan-out: CPU of the server for each delivery, ns"
+    print_table cpu_ns deliveries_per_second p50 p99 p99.9 p99_corrected
 }
 
 table_pairs() {
@@ -174,9 +240,9 @@ table_pairs() {
     cases="pairs,1 pairs,100"
     measure_case pairs,1 "bus floor threads" pairs --pairs 1
     measure_case pairs,100 "bus floor threads" pairs --pairs 100
-    echo "### One to one: CPU of the server for each round trip, ns"
-    print_table cpu_ns trips_per_second p50 p99 p99.9
-    echo "### One to one: median round trip, us"
+    title "One to one: CPU of the server for each round trip, ns"
+    print_table cpu_ns trips_per_second p50 p99 p99.9 p99_corrected
+    title "One to one: median round trip, us"
     print_table p50
 }
 
@@ -184,13 +250,13 @@ table_idle() {
     : >"$results"
     cases="idle,19000"
     measure_case idle,19000 "bus floor" idle --connections 19000
-    echo "### Idle: a broadcast's last receiver, us; memory of each, bytes"
+    title "Idle: a broadcast's last receiver, us; memory of each, bytes"
     print_table last_us rss_per_connection
     : >"$results"
     cases="idle,19000,60s"
     rounds=1
     measure_case idle,19000,60s bus idle --connections 19000 --seconds 60
-    echo "### Idle for a minute, pinged every 25 s: share of a core"
+    title "Idle for a minute, pinged every 25 s: share of a core"
     print_table cpu_share
 }
 
@@ -200,11 +266,12 @@ table_storm() {
     cases="storm,5000 start"
     measure_case storm,5000 "bus floor" storm --connections 5000 --over 5
     starts
-    echo "### Storm: 5,000 connections in 5 s; and start to first connection, us"
+    title "Storm: 5,000 connections in 5 s; and start to first connection, us"
     print_table p99 connections_per_second p50
 }
 
 about_machine
+about_servers
 case ${1:-all} in
 all)
     table_fanout
@@ -212,9 +279,14 @@ all)
     table_idle
     table_storm
     ;;
-fanout | pairs | idle | storm) "table_$1" ;;
+short | fanout | pairs | idle | storm) "table_$1" ;;
 *)
     echo "run.sh: there is no table of $1; only fanout, pairs, idle, storm" >&2
     exit 2
     ;;
 esac
+if [ -s "$failures" ]; then
+    echo
+    cat "$failures"
+    exit 1
+fi
