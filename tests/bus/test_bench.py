@@ -51,10 +51,12 @@ class Floor:
 
 class Proxy:
     """Stands before a broker.  What it sends of messages the fault chooses: told how
-    many came before, on which connection, and the frame, it returns what to send."""
+    many came before, on which connection, and the frame, it returns what to send.
+    Of what each client sends it takes so many bytes."""
 
-    def __init__(self, broker, mark, fault):
+    def __init__(self, broker, mark, fault, takes=1 << 60):
         self.process = broker.process
+        self.takes = takes
         self.mark, self.fault = mark, fault
         self.messages = itertools.count()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
@@ -80,8 +82,12 @@ class Proxy:
             if number is not None:
                 source = source.makefile("rb")
                 self.carry_frames(source, sink, number)
+            taken = 0
             while data := source.read1() if number is not None else source.recv(65536):
                 sink.sendall(data)
+                taken += len(data)
+                if number is None and taken >= self.takes:
+                    return
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
@@ -120,8 +126,8 @@ def before(broker):
     """Put a fault before the broker."""
     made = []
 
-    def put(mark, fault):
-        made.append(Proxy(broker, mark, fault))
+    def put(*how):
+        made.append(Proxy(broker, *how))
         return made[-1]
 
     yield put
@@ -351,6 +357,12 @@ def test_history_notices_a_reply_that_is_lost(before):
     proxy = before(b'"request_id":"h"', lose_some)
     status, result, text = bench("history", proxy, "--messages", 5, "--clients", 2, "--seconds", 0.3, "--warm", 0)
     assert status == 1 and result["missing"] > 0, text
+
+
+def test_history_does_not_wait_for_ever_until_the_channel_is_full(before):
+    proxy = before(b"nothing", None, 100_000)
+    status, _, text = bench("history", proxy, "--messages", 1000, "--size", 60000, "--clients", 1)
+    assert status == 2 and "takes no messages" in text
 
 
 def test_history_notices_a_reply_that_comes_twice(before):
