@@ -25,7 +25,8 @@
 #define REMEMBERED_MAX 10000 /* clients that left */
 #define REMEMBERED_MS (3600 * 1000u)
 #define KEY_LEN 32
-#define SHARE_AGAIN_MS 1000
+#define SHARE_AGAIN_MIN_MS 10 /* the storage is hardly there at the start */
+#define SHARE_AGAIN_MAX_MS 1000
 
 struct parted {
 	char id[CLIENT_ID_SIZE];
@@ -41,6 +42,7 @@ struct session {
 	struct loop *loop;
 	struct store *store;
 	struct timer share_timer;
+	uint64_t share_again; /* the next wait, ms */
 	unsigned char key[KEY_LEN];
 	unsigned char first_key[KEY_LEN]; /* before we learnt the shared one */
 	struct parted *by_id;
@@ -57,7 +59,10 @@ on_shared(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 
 	OBJ_CAST(s, arg, SESSION_MAGIC);
 	if (err != AQB_OK) {
-		timer_set(s->loop, &s->share_timer, SHARE_AGAIN_MS);
+		timer_set(s->loop, &s->share_timer, s->share_again);
+		s->share_again = 2 * s->share_again > SHARE_AGAIN_MAX_MS
+		    ? SHARE_AGAIN_MAX_MS
+		    : 2 * s->share_again;
 	} else if (answer->value.len != KEY_LEN) {
 		LOG(AQB_ERROR,
 		    "the kept session key is none; sessions end "
@@ -88,6 +93,7 @@ session_new(struct loop *loop, struct store *store)
 	s->loop = loop;
 	s->store = store;
 	timer_init(&s->share_timer, share, s);
+	s->share_again = SHARE_AGAIN_MIN_MS;
 	rand_bytes(s->key, sizeof s->key);
 	memcpy(s->first_key, s->key, sizeof s->key);
 	TAILQ_INIT(&s->by_age);

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 from broker import PATIENCE, Broker
@@ -533,6 +534,19 @@ async def test_o4_after_kill_9_the_next_one_starts_at_once(go):
     bob = await go().client()
     history = await bob.call("history", channel="r:c")
     assert [m["payload"]["n"] for m in history["messages"]] == [1, 2, 3, 4, 5]
+
+
+async def test_o4_a_session_of_the_first_moment_outlives_the_broker(go, redis):
+    broker, began = go(), time.monotonic()
+    ada = await broker.client()
+    while not [k for k in redis.ask("KEYS", "*") if k.endswith("{ctl}:keep")]:
+        await asyncio.sleep(0.005)
+    assert time.monotonic() - began < 0.7  # a second would be late
+    broker.process.kill()
+    broker.process.wait()
+    broker.process.returncode = 0  # as expected
+    again = await go().client("?session=" + ada.session)
+    assert again.welcome["payload"]["resumed"] and again.id == ada.id
 
 
 async def test_o4_a_message_repeated_after_a_restart_is_stored_once(go):
