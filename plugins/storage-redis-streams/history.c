@@ -90,6 +90,13 @@ conclude(struct read *rd, enum aqb_err err)
 	struct aqb_answer answer = { .size = sizeof answer };
 
 	stream_ends(rd->stream, &answer);
+	if (err == AQB_OK) {
+		/* What was told meanwhile was not looked for. */
+		stream_position(rd->stream, rd->stream->era, rd->top,
+		    &answer.pos);
+		answer.first =
+		    answer.first > rd->top + 1 ? rd->top + 1 : answer.first;
+	}
 	if (is_backwards(rd)) {
 		for (size_t i = 0; i < rd->n / 2; i++) {
 			struct aqb_msg *msg = rd->msg[i];

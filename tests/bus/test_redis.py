@@ -152,6 +152,25 @@ async def test_many_who_come_back_at_once_read_redis_little(go):
     assert reads < 40  # not 3 pages for each of them
 
 
+async def test_what_is_said_during_a_recovery_is_no_gap(go):
+    broker = go("--set", "storage.history_size=10000", "--set", "storage-redis-streams.hold=0")
+    ada, bob = await broker.client(), await broker.client()
+    acks = await publish(ada, "r:c", 1, 1200)
+    since = {k: acks[0]["payload"][k] for k in ("seq", "epoch")}
+    last = 1200
+    for _ in range(20):
+        await bob.send(type="command", id="join", command="join_channel", channel="r:c", since=since)
+        for n in range(last + 1, last + 21):
+            await ada.send(type="event", channel="r:c", payload={"n": n}, ack=True)
+        last += 20
+        joined = (await bob.expect(type="command_response"))["payload"]["result"]
+        assert joined["recovered"], joined
+        await numbers(bob, 2, last)
+        for _ in range(20):
+            await ada.expect(type="ack")
+        await bob.call("leave_channel", channel="r:c")
+
+
 async def test_a_deleted_channel_begins_again(go, redis):
     broker = go()
     ada = await broker.client()
