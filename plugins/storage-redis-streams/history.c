@@ -21,6 +21,7 @@ struct read {
 	aqb_ticket *ticket; /* who asked the same */
 	size_t tickets;
 	bool is_asking; /* Redis */
+	uint64_t asked; /* ms; it does not wait for ever */
 	bool is_sure;   /* nothing is missed before the first page */
 	uint64_t era;   /* the first page begins in */
 	char cursor[64];
@@ -326,6 +327,21 @@ failed(struct read *rd)
 	conclude(rd, AQB_EUNAVAIL);
 }
 
+/* The connection was lost: begin again when it is back, if it is soon. */
+static void
+begin_again(struct read *rd)
+{
+	for (size_t i = 0; i < rd->n; i++) {
+		rd->r->host->msg_unref(&rd->msg[i]);
+	}
+	rd->n = 0;
+	rd->bytes = 0;
+	rd->last = 0;
+	rd->more = rd->is_sure = false;
+	rd->is_asking = false;
+	rd->r->reads->asking--;
+}
+
 /* Ask for the page that begins at the cursor. */
 static void
 ask_for_page(struct read *rd)
@@ -342,7 +358,7 @@ ask_for_page(struct read *rd)
 	redis_add(rd->r, rd->r->metrics.reads, 1);
 	if (!link_say(rd->r->read, on_page, rd, 6,
 		is_backwards(rd) ? backwards : forwards)) {
-		failed(rd);
+		begin_again(rd);
 	}
 }
 
@@ -356,7 +372,7 @@ ask_what_is_before(struct read *rd)
 
 	snprintf(from, sizeof from, "(%.62s", rd->cursor);
 	if (!link_say(rd->r->read, on_before, rd, 6, words)) {
-		failed(rd);
+		begin_again(rd);
 	}
 }
 
@@ -392,7 +408,11 @@ on_before(redisAsyncContext *ac, void *rep, void *arg)
 	struct read *rd = arg;
 	uint64_t era, seq;
 
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+	if (reply == NULL) {
+		begin_again(rd);
+		return;
+	}
+	if (reply->type != REDIS_REPLY_ARRAY) {
 		failed(rd);
 		return;
 	}
@@ -457,7 +477,11 @@ on_page(redisAsyncContext *ac, void *rep, void *arg)
 	uint64_t era, seq = 0;
 	bool is_over = false;
 
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+	if (reply == NULL) {
+		begin_again(rd);
+		return;
+	}
+	if (reply->type != REDIS_REPLY_ARRAY) {
 		failed(rd);
 		return;
 	}
@@ -506,7 +530,9 @@ go_on(struct read *rd)
 		return;
 	}
 	if (!link_is_ready(r->read) || s->is_provisional) {
-		if (r->is_away || link_is_ready(r->write)) {
+		if (r->is_away ||
+		    (s->is_provisional && link_is_ready(r->write)) ||
+		    clock_ms() - rd->asked >= r->conf->times.answer) {
 			conclude(rd, AQB_EUNAVAIL);
 		}
 		return;
@@ -592,6 +618,7 @@ history_read(struct redis *r, aqb_ticket ticket, const char *name,
 	}
 	rd->r = r;
 	rd->stream = s;
+	rd->asked = clock_ms();
 	rd->range = *range;
 	rd->range.from = NULL;
 	snprintf(rd->from, sizeof rd->from, "%s",

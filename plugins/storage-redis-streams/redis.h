@@ -93,6 +93,7 @@ struct redis {
 	struct spool spool;
 
 	struct reads *reads;
+	LIST_HEAD(, resolving) resolving;
 	aqb_ticket stopping; /* 0: not */
 	uint64_t stop_at;
 	uint64_t disk_at; /* when to look at the disk again */

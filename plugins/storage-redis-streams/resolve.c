@@ -14,17 +14,51 @@ struct resolving {
 	struct stream *stream;
 	aqb_ticket ticket;
 	uint64_t era, seq;
+	uint64_t since; /* ms; it does not wait for ever */
+	bool is_asking; /* Redis */
+	LIST_ENTRY(resolving) link;
 };
+
+static redisCallbackFn on_last;
 
 static void
 conclude(struct resolving *q, enum aqb_err err)
 {
 	struct aqb_answer answer = { .size = sizeof answer };
 
+	LIST_REMOVE(q, link);
 	stream_position(q->stream, q->stream->era, q->seq, &answer.pos);
 	q->r->host->answer(q->r->host, q->ticket, err,
 	    err == AQB_OK ? &answer : NULL);
 	free(q);
+}
+
+/* The connection is not there: soon it may be, and to say now that the place
+ * is not known would cost the client all that it has. */
+static void
+wait_for_redis(struct resolving *q)
+{
+	struct redis *r = q->r;
+
+	q->is_asking = false;
+	if (r->is_away || clock_ms() - q->since >= r->conf->times.answer) {
+		conclude(q, AQB_EUNAVAIL);
+	}
+}
+
+static void
+ask(struct resolving *q)
+{
+	char last[24];
+	const char *words[] = { "XREVRANGE", q->stream->key, last, "-", "COUNT",
+		"1" };
+
+	snprintf(last, sizeof last, "%" PRIu64, q->era);
+	q->is_asking = true;
+	if (!link_is_ready(q->r->read) ||
+	    !link_say(q->r->read, on_last, q, 6, words)) {
+		wait_for_redis(q);
+	}
 }
 
 /* The first entry after that era, when nothing is kept of it or before. */
@@ -35,7 +69,9 @@ on_after(redisAsyncContext *ac, void *rep, void *arg)
 	struct resolving *q = arg;
 	uint64_t era, seq;
 
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+	if (reply == NULL) {
+		wait_for_redis(q);
+	} else if (reply->type != REDIS_REPLY_ARRAY) {
 		conclude(q, AQB_EUNAVAIL);
 	} else if (reply->elements > 0 &&
 	    entry_place(reply->element[0], &era, &seq) && seq > q->seq) {
@@ -56,7 +92,11 @@ on_last(redisAsyncContext *ac, void *rep, void *arg)
 		"1" };
 	uint64_t era, seq;
 
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+	if (reply == NULL) {
+		wait_for_redis(q);
+		return;
+	}
+	if (reply->type != REDIS_REPLY_ARRAY) {
 		conclude(q, AQB_EUNAVAIL);
 		return;
 	}
@@ -69,7 +109,7 @@ on_last(redisAsyncContext *ac, void *rep, void *arg)
 	}
 	snprintf(from, sizeof from, "%" PRIu64, q->era + 1);
 	if (!link_say(q->r->read, on_after, q, 6, words)) {
-		conclude(q, AQB_EUNAVAIL);
+		wait_for_redis(q);
 	}
 }
 
@@ -92,8 +132,6 @@ resolve(struct redis *r, aqb_ticket ticket, const char *name,
 {
 	struct stream *s = stream_get(r, name);
 	struct resolving *q;
-	char last[48];
-	const char *words[] = { "XREVRANGE", NULL, last, "-", "COUNT", "1" };
 	uint64_t era;
 
 	if (s == NULL || s->state != STREAM_OPEN ||
@@ -107,12 +145,40 @@ resolve(struct redis *r, aqb_ticket ticket, const char *name,
 		redis_fail(r, ticket, AQB_ENOMEM);
 		return;
 	}
-	*q = (struct resolving){ r, s, ticket, era, since->seq };
-	words[1] = s->key;
-	snprintf(last, sizeof last, "%" PRIu64, era);
+	*q = (struct resolving){ .r = r,
+		.stream = s,
+		.ticket = ticket,
+		.era = era,
+		.seq = since->seq,
+		.since = clock_ms() };
+	LIST_INSERT_HEAD(&r->resolving, q, link);
 	if (era == s->era) {
 		conclude(q, AQB_OK);
-	} else if (!link_say(r->read, on_last, q, 6, words)) {
-		conclude(q, AQB_EUNAVAIL);
+	} else {
+		ask(q);
+	}
+}
+
+void
+resolve_go_on(struct redis *r)
+{
+	struct resolving *q, *next;
+
+	for (q = LIST_FIRST(&r->resolving); q != NULL; q = next) {
+		next = LIST_NEXT(q, link);
+		if (!q->is_asking) {
+			ask(q);
+		}
+	}
+}
+
+void
+resolve_fini(struct redis *r)
+{
+	struct resolving *q;
+
+	while ((q = LIST_FIRST(&r->resolving)) != NULL) {
+		LIST_REMOVE(q, link);
+		free(q);
 	}
 }

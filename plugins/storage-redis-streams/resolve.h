@@ -14,4 +14,10 @@ struct redis;
 void resolve(struct redis *r, aqb_ticket ticket, const char *name,
     const struct aqb_position *since);
 
+/* Ask again what could not be asked. */
+void resolve_go_on(struct redis *r);
+
+/* Forget who still waits. */
+void resolve_fini(struct redis *r);
+
 #endif

@@ -284,6 +284,7 @@ on_read_ready(void *arg)
 
 	redis_add(r, r->metrics.connections, 1);
 	history_go_on(r);
+	resolve_go_on(r);
 }
 
 static void
@@ -323,6 +324,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	write_tick(r);
 	history_go_on(r);
+	resolve_go_on(r);
 	if (now >= r->disk_at) {
 		r->disk_at = now + DISK_MS;
 		probe_disk(r);
@@ -393,6 +395,7 @@ redis_fini(void **selfp)
 	link_free(&r->read);
 	link_free(&r->write);
 	history_fini(r);
+	resolve_fini(r);
 	write_fini(r);
 	streams_fini(&r->streams);
 	keep_free(r);

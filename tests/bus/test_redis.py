@@ -341,6 +341,21 @@ async def test_r5_a_restart_begins_an_era_that_counts_on(go, redis):
     await bob.expect_nothing()
 
 
+async def test_r5_who_comes_back_while_connections_are_lost_is_recovered(go, redis):
+    broker = go("--set", "storage-redis-streams.away_after=5s")
+    ada, bob = await broker.client(), await broker.client()
+    acks = await publish(ada, "r:c", 1, 20)
+    redis.kill()
+    redis.start()
+    await publish(ada, "r:c", 21, 21)
+    since = {k: acks[4]["payload"][k] for k in ("seq", "epoch")}  # of the era before
+    for _ in range(5):
+        redis.ask("CLIENT", "KILL", "TYPE", "normal")
+        assert (await bob.join("r:c", since=since))["recovered"]
+        await numbers(bob, 6, 21)
+        await bob.call("leave_channel", channel="r:c")
+
+
 async def test_r7_what_redis_lost_is_stored_again_from_the_hold(go, redis):
     broker = go("--set", "storage-redis-streams.hold=30s")
     ada, bob = await broker.client(), await broker.client()
