@@ -25,7 +25,7 @@ class Visitor:
         self.task = asyncio.ensure_future(self.run())
 
     async def run(self):
-        while not self.is_done():
+        while await self.may_come():
             try:
                 self.wire = await Wire.connect(self.broker().port, self.take, self.flush, self.session)
             except OSError:
@@ -36,6 +36,9 @@ class Visitor:
             await self.wire.closed
             self.wire = None
             self.lost()
+
+    async def may_come(self):
+        return not self.is_done()
 
     async def end(self):
         """It must be done."""
@@ -158,6 +161,8 @@ class Receiver(Visitor):
         self.logs = {channel: history.log(name, channel) for channel in channels}
         self.positions = {}  # channel: (epoch, seq) of the latest
         self.done = False
+        self.door = asyncio.Event()  # while it is closed it does not come back
+        self.door.set()
         self.patience = None  # messages until it leaves
         self.heard = 0
         super().__init__(name, broker, history)
@@ -171,8 +176,22 @@ class Receiver(Visitor):
     def is_listening(self):
         return len(self.positions) == len(self.channels)
 
+    async def may_come(self):
+        await self.door.wait()
+        return not self.done
+
+    def leave(self):
+        """Lose the connection, and stay away until come()."""
+        self.door.clear()
+        if self.wire:
+            self.wire.abort()
+
+    def come(self):
+        self.door.set()
+
     async def end(self):
         self.done = True
+        self.come()
         await super().end()
 
     def connected(self):

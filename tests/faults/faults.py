@@ -3,36 +3,26 @@
 
 import asyncio
 import contextlib
-import os
-from typing import NamedTuple
+import json
+import re
+import time
 
+import crowd
 from powercut import PowerCutRedis
 from proxy import TO_BROKER, TO_REDIS, Proxy
 from redis_server import Redis
 from scene import scene
-from verdict import Verdict
+from summary import SCALE, Summary, times
 
-SCALE = float(os.environ.get("ARQONBUS_FAULTS_SCALE", "0.1"))  # 1: the full run
 BETWEEN = 1200  # messages, about, from one fault to the next
+DEGRADED_WITHIN = 5  # seconds until /health tells
+SPOOL_SIZE = 64 << 20  # bytes of messages
+PER_MESSAGE = 1 << 10  # bytes that the broker may take besides
 
 
-def times(n):
-    """A count of the full run, at this scale."""
-    return max(1, round(n * SCALE))
-
-
-class Summary(NamedTuple):
-    acked: int
-    faults: int
-    repeated: int  # said again by publishers
-    resumed: int
-    repaired: int  # stored again because Redis had lost it
-    verdict: Verdict
-
-
-async def summarize(s):
+async def summarize(s, notes=""):
     verdict = await s.finish()
-    return Summary(s.acked, s.faults, s.history.repeats, s.history.resumes, s.repaired, verdict)
+    return Summary(s.acked, s.faults, s.history.repeats, s.history.resumes, s.repaired, verdict, notes)
 
 
 @contextlib.contextmanager
@@ -65,10 +55,11 @@ async def outage(s, longest=0.8):
 async def repeat(s, n, fault, between=BETWEEN):
     """Let a fault happen so often while messages flow."""
     await s.begin()
-    for _ in range(n):
+    for i in range(n):
         await s.progress(between)
         await fault(s)
         s.faults += 1
+        print(f"  fault {i + 1} of {n}, {s.acked} acked", flush=True)
     await s.progress(between)
     return await summarize(s)
 
@@ -85,14 +76,16 @@ async def redis_killed(how, n=10):
             return await repeat(s, times(n), kill)
 
 
-async def broker_killed(n=10, *flags):
+async def broker_killed(*flags, n=10, proxy=None):
     """kill -9 of the broker: what it had acked is in Redis, what it had not comes again under the same id."""
-    with a_redis(appendfsync="always") as redis:
-        async with scene(redis, *flags, promise="fsync") as s:
-            return await repeat(s, times(n), type(s).kill_broker)
+    async with contextlib.AsyncExitStack() as stack:
+        redis = stack.enter_context(a_redis(appendfsync="always"))
+        between = await stack.enter_async_context(a_proxy(redis, proxy)) if proxy else redis
+        s = await stack.enter_async_context(scene(redis, *flags, url=between.url, promise="fsync"))
+        return await repeat(s, times(n), type(s).kill_broker)
 
 
-async def power_cut(n=10, *flags):
+async def power_cut(*flags, n=10):
     """The power of Redis fails, which syncs once a second: the broker's hold brings back what that costs."""
     lost = 0
 
@@ -147,6 +140,51 @@ async def blackholed(how, n=10):
             return await repeat(s, times(n), blackhole)
 
 
+async def redis_away(seconds=60, rate=1000):
+    """Redis is stopped for long: messages are delivered, kept in the spool, and stored in the end."""
+    seconds *= SCALE
+    with a_redis() as redis:
+        async with scene(redis, *mode("degraded"), "--set", "storage.probe_interval=2s", "--set",
+                         "storage.probe_timeout=2s") as s:
+            await s.begin(rate=rate / s.publisher_count)
+            await s.progress(rate)
+            before = memory(s.broker)
+            await asyncio.to_thread(redis.stop)
+            s.faults += 1
+            began = time.monotonic()
+            await is_degraded(s)
+            noticed = time.monotonic() - began
+            peak = await stay_away(s, began + seconds, rate)
+            await asyncio.to_thread(redis.start)
+            notes = f"degraded after {noticed:.1f} s, {before >> 20} MiB before and {peak >> 20} MiB at most"
+            assert peak - before < SPOOL_SIZE + len(s.history.said) * PER_MESSAGE, notes
+            return await summarize(s, notes)
+
+
+def memory(broker):
+    """What a broker takes, in bytes."""
+    with open(f"/proc/{broker.process.pid}/status") as f:
+        return int(re.search(r"VmRSS:\s*(\d+) kB", f.read())[1]) << 10
+
+
+async def is_degraded(s):
+    deadline = time.monotonic() + DEGRADED_WITHIN
+    while json.loads((await asyncio.to_thread(s.broker.http, "/health"))[2])["status"] != "degraded":
+        assert time.monotonic() < deadline, f"/health is not degraded within {DEGRADED_WITHIN} s"
+        await asyncio.sleep(0.05)
+
+
+async def stay_away(s, end, rate):
+    """Until then nobody who listens may be a second behind; the most memory that the broker took."""
+    stayer, peak = s.receivers[0], 0
+    while time.monotonic() < end:
+        behind = len(s.history.said) - sum(len(log) for log in stayer.logs.values())
+        assert behind < rate, f"{behind} messages behind while Redis is away"
+        peak = max(peak, memory(s.broker))
+        await asyncio.sleep(0.1)
+    return peak
+
+
 PROGRAMMES = {
     "kill -9 of Redis, degraded": lambda: redis_killed("degraded"),
     "kill -9 of Redis, strict": lambda: redis_killed("strict"),
@@ -157,4 +195,8 @@ PROGRAMMES = {
     "connections cut": connections_cut,
     "connections blackholed, degraded": lambda: blackholed("degraded"),
     "connections blackholed, strict": lambda: blackholed("strict"),
+    "Redis away for long": redis_away,
+    "a crowd drops and comes back": crowd.comes_back,
+    "a crowd drops, and history is short": crowd.comes_back_late,
+    "a crowd drops, and the broker forgets": crowd.comes_back_to_another,
 }

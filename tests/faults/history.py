@@ -49,8 +49,9 @@ class Entry(NamedTuple):
 
 
 class History:
-    def __init__(self, promise="redis"):
+    def __init__(self, promise="redis", keeps=1 << 30):
         self.promise = promise  # what acks must call the storage
+        self.keeps = keeps  # so many messages of a channel
         self.said = {}  # id: the channel it was said to
         self.senders = {}  # id of a client: the publisher that it is
         self.acks = {}  # id: every Ack it got

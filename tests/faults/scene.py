@@ -64,7 +64,6 @@ class Scene:
     async def kill_broker(self):
         await asyncio.to_thread(self.broker.kill)
         self.broker = await asyncio.to_thread(lambda: Broker(*self.flags, telemetry=False))
-        self.faults += 1
 
     async def count_repaired(self):
         """What Redis had lost and got again, of this life of the broker."""

@@ -7,22 +7,24 @@ The storage at the end is the truth that everything else is held against.
     doubled          stored twice, or told to a receiver twice
     out of order     not as stored; or what one publisher said, not as it said it
     phantom          stored or told, and nobody said it, or it was refused for good
-    wrong recovered  recovered:true and something is missing, or recovered:false and nothing is
+    wrong recovered  recovered:true and something is missing; recovered:false and no gap tells what
     unheard          neither told to a receiver nor named by a gap
     vanished         told to a receiver, and not stored at the end
+    wrong gap        a gap of reason trimmed that names what is kept
     wrong ack        an ack that names another place or class than the message has
     surprise         a frame that should never come
 """
 
 from history import Gap, Heard, Joined, Left, number_of, publisher_of
 
-KINDS = ["lost", "doubled", "out of order", "phantom", "wrong recovered", "unheard", "vanished", "wrong ack",
-         "surprise"]
+KINDS = ["lost", "doubled", "out of order", "phantom", "wrong recovered", "unheard", "vanished", "wrong gap",
+         "wrong ack", "surprise"]
 
 
 class Verdict:
     def __init__(self):
         self.found = {kind: [] for kind in KINDS}
+        self.excused = 0  # named by gaps, and not told
         self.redelivered = 0  # told twice, and rightly so: after a gap of reason epoch
 
     def add(self, kind, what):
@@ -110,6 +112,7 @@ class Listener:
         self.again = set()  # ids that may come once more
         self.last = -1  # index of the latest
         self.joined = None  # the join of this connection
+        self.doubt = None  # a join that said recovered:false, until a gap tells why
         self.since_join = set()  # indices heard since then
 
     def add(self, kind, what):
@@ -137,8 +140,7 @@ class Listener:
         if event.since is None and self.start is None:
             self.start = self.after(event.epoch, event.seq) or 0
             self.last = self.start - 1
-        if event.recovered is False and event.since in self.index:
-            self.add("wrong recovered", f"false, and {event.since} is stored")
+        self.doubt = event if event.recovered is False and event.since in self.index else None
 
     def on_left(self, _):
         self.judge_recovery()
@@ -150,15 +152,22 @@ class Listener:
             self.last = -1
         stream = stream_of(gap.epoch)
         first = gap.first if gap.first is not None else 0
-        self.excused |= {i for i, e in enumerate(self.entries)
-                         if stream_of(e.epoch) == stream and first <= e.seq <= gap.last}
+        named = {i for i, e in enumerate(self.entries) if stream_of(e.epoch) == stream and first <= e.seq <= gap.last}
+        self.excused |= named
+        if gap.reason == "trimmed" and any(i >= len(self.entries) - self.history.keeps for i in named):
+            self.add("wrong gap", gap)
         joined = self.joined
-        if joined and joined.recovered and gap.last <= joined.seq and stream == stream_of(joined.epoch):
-            self.add("wrong recovered", f"{joined} is followed by {gap}")
+        if joined and gap.last <= joined.seq and stream == stream_of(joined.epoch) and gap.reason != "epoch":
+            self.doubt = None
+            if joined.recovered:
+                self.add("wrong recovered", f"{joined} is followed by {gap}")
 
     def on_heard(self, message):
         if self.joined is None:
             self.add("out of order", f"{message} before a join was answered")
+        if self.doubt is not None:
+            self.add("wrong recovered", f"{self.doubt}, and {self.doubt.since} is stored")
+            self.doubt = None
         if is_phantom(self.history, self.channel, message):
             self.add("phantom", message)
             return
@@ -211,7 +220,11 @@ class Listener:
         if self.start is None:
             return
         for i in range(self.start, len(self.entries)):
-            if self.entries[i].id not in self.heard and i not in self.excused:
+            if self.entries[i].id in self.heard or is_phantom(self.history, self.channel, self.entries[i]):
+                continue
+            if i in self.excused:
+                self.verdict.excused += 1
+            else:
                 self.add("unheard", self.entries[i])
 
 

@@ -55,7 +55,8 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, why):
         if not self.welcomed.done():
             self.welcomed.set_exception(why or OSError("closed before the welcome"))
-        self.closed.set_result(None)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def data_received(self, data):
         data = self.rest + data if self.rest else data
