@@ -38,17 +38,44 @@ dedupe_key(const struct redis *r, const char *stream,
 	return key;
 }
 
+static bool
+has_given_id(const struct redis *r, const struct aqb_msg *msg)
+{
+	struct aqb_msg_view v;
+
+	r->host->msg_view(msg, &v);
+	return (v.flags & AQB_MSG_GIVEN_ID) != 0;
+}
+
+/* May this be what somebody was told of that nobody knows? */
+static bool
+is_in_doubt(const struct redis *r, uint64_t window)
+{
+	return r->doubted != 0 && clock_ms() - r->doubted < window;
+}
+
 bool
 dedupe_must_look(const struct redis *r, const struct aqb_msg *msg,
     uint64_t window)
 {
-	struct aqb_msg_view v;
+	return (clock_ms() - r->booted < window || is_in_doubt(r, window)) &&
+	    has_given_id(r, msg);
+}
 
-	if (clock_ms() - r->booted >= window) {
-		return false;
+void
+dedupe_doubt(struct redis *r)
+{
+	r->doubted = clock_ms();
+}
+
+enum aqb_err
+dedupe_refusal(struct redis *r, const struct aqb_msg *msg, uint64_t window)
+{
+	if (!is_in_doubt(r, window) || !has_given_id(r, msg)) {
+		return AQB_EUNAVAIL;
 	}
-	r->host->msg_view(msg, &v);
-	return (v.flags & AQB_MSG_GIVEN_ID) != 0;
+	dedupe_doubt(r);
+	return AQB_EUNCERTAIN;
 }
 
 /* It is there already: its sender is told where. */

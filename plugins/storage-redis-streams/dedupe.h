@@ -8,8 +8,9 @@
  *
  *     PREFIX:{S}:d:HASH    of sender, channel and id; the value is ERA-SEQ
  *
- * The broker knows the ids of its own life; what was said before it is asked
- * of Redis, for as long as there can be any.
+ * The broker knows the ids of its own life but for those of which it had to
+ * say that nobody knows; of these, and of what was said before, Redis is asked
+ * for as long as there can be any.
  */
 
 #include <stdbool.h>
@@ -25,8 +26,17 @@ struct redis;
 const char *dedupe_key(const struct redis *r, const char *stream,
     const struct aqb_msg_view *v, char key[DEDUPE_KEY_SIZE]);
 
-/* May this message have come in an earlier life? */
+/* May this message have come in an earlier life, or is it in doubt? */
 bool dedupe_must_look(const struct redis *r, const struct aqb_msg *msg,
+    uint64_t window);
+
+/* Somebody is told that nobody knows whether a message is stored, or it is
+ * stored after that: who sent it may repeat it from now on. */
+void dedupe_doubt(struct redis *r);
+
+/* The error for a message that was not looked for and is not stored now: no
+ * more than "nobody knows" when it may be stored as an earlier one. */
+enum aqb_err dedupe_refusal(struct redis *r, const struct aqb_msg *msg,
     uint64_t window);
 
 /* Ask Redis about the next entry of a stream; what comes of it is done when

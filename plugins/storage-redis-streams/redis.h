@@ -71,8 +71,9 @@ struct redis {
 	char run[64];   /* of the Redis that was fenced last, or "" */
 	uint64_t era;   /* 0: never fenced */
 	uint64_t booted;
-	bool is_fenced; /* the write connection may write */
-	bool is_ousted; /* another broker has the streams: we never write */
+	uint64_t doubted; /* see dedupe_doubt(); 0: never */
+	bool is_fenced;   /* the write connection may write */
+	bool is_ousted;   /* another broker has the streams: we never write */
 	enum aqb_stored stored_class; /* what a reply of Redis means */
 
 	/* Of the AOF: what was stored before this is on disk. */

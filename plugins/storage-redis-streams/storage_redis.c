@@ -11,6 +11,7 @@
 
 #include "away.h"
 #include "check.h"
+#include "dedupe.h"
 #include "fence.h"
 #include "history.h"
 #include "keep.h"
@@ -466,12 +467,13 @@ do_usage(void *self, uint64_t *messagesp, uint64_t *bytesp)
 	*bytesp = r->spool.bytes + r->spool.held_bytes;
 }
 
-/* Everything here is bounded by itself, and late answers do no harm. */
+/* Everything here is bounded by itself, and late answers do no harm; but whose
+ * message it was may say it again. */
 static void
 do_cancel(void *self, aqb_ticket ticket)
 {
-	(void)self;
 	(void)ticket;
+	dedupe_doubt(self);
 }
 
 static int

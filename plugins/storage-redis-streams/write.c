@@ -153,7 +153,7 @@ write_append(struct redis *r, aqb_ticket ticket, const char *name,
 	stream_open(r, s);
 	if (r->is_ousted || s->state == STREAM_CONFLICT || is_full(r)) {
 		redis_add(r, r->metrics.refused, 1);
-		return AQB_EUNAVAIL;
+		return dedupe_refusal(r, msg, limits->dedupe_window);
 	}
 	e = make_entry(r, ticket, s, limits, msg);
 	if (e == NULL) {
@@ -517,6 +517,9 @@ stored(struct redis *r, struct entry *e)
 		redis_add(r, r->metrics.appended, 1);
 	}
 	told(s, e);
+	if (e->is_in_doubt && e->ticket == 0) {
+		dedupe_doubt(r);
+	}
 	answer(r, e, r->stored_class, 0);
 	e->was_refused = e->is_in_doubt = false;
 	if (r->conf->hold == 0 || e->life != s->life) {
@@ -706,8 +709,12 @@ give_up_the_old(struct redis *r)
 		if (e->is_in_doubt) {
 			redis_fail(r, e->ticket, AQB_EUNCERTAIN);
 			e->ticket = 0;
-		} else {
+			dedupe_doubt(r);
+		} else if (e->was_looked_up) {
 			refuse(r, &e, AQB_EUNAVAIL);
+		} else {
+			refuse(r, &e,
+			    dedupe_refusal(r, e->msg, e->dedupe_window));
 		}
 	}
 }

@@ -302,6 +302,28 @@ async def test_strict_gives_up_after_a_while(go, redis):
     await numbers(bob, 3, 3)
 
 
+async def test_strict_what_may_be_stored_stays_unknown_and_is_stored_once(go, redis):
+    window = 0.5
+    broker = go("--set", "storage.mode=strict", "--set", "storage-redis-streams.spool_wait=200ms",
+                "--set", f"server.dedupe_window={window * 1000:.0f}ms")
+    ada = await broker.client()
+    await publish(ada, "r:c", 1, 1)
+    await asyncio.sleep(window)  # no id of an earlier life is looked for any more
+    redis.freeze()
+    for _ in range(2):
+        await ada.send(type="event", id="m2", channel="r:c", payload={"n": 2}, ack=True)
+        assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] == "unknown"
+    redis.thaw()
+    while True:
+        await ada.send(type="event", id="m2", channel="r:c", payload={"n": 2}, ack=True)
+        answer = await ada.receive()
+        if answer["type"] == "ack":
+            break
+        assert answer["payload"]["stored"] == "unknown"
+    stream = next(k for k in redis.ask("KEYS", "*") if k.endswith(":c:r:c"))
+    assert len(redis.ask("XRANGE", stream, "-", "+")) == 2
+
+
 @pytest.mark.parametrize("mode", ["degraded", "strict"])
 async def test_r3_a_silent_redis_is_noticed_and_nothing_is_stored_twice(go, redis, mode):
     broker = go("--set", f"storage.mode={mode}")
