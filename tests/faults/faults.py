@@ -52,9 +52,9 @@ async def outage(s, longest=0.8):
     await asyncio.sleep(s.random.choice([0, s.random.uniform(0, longest)]))
 
 
-async def repeat(s, n, fault, between=BETWEEN):
+async def repeat(s, n, fault, between=BETWEEN, **how):
     """Let a fault happen so often while messages flow."""
-    await s.begin()
+    await s.begin(**how)
     for i in range(n):
         await s.progress(between)
         await fault(s)
@@ -112,6 +112,28 @@ async def redis_frozen(how, n=5):
     with a_redis() as redis:
         async with scene(redis, *mode(how)) as s:
             return await repeat(s, times(n), freeze)
+
+
+async def refused(n=10):
+    """Nobody waits long: what is refused for good is nowhere, what is left open and said again is there once."""
+    async def go_away(s):
+        lasts = s.random.uniform(0.5, 1)
+        if s.random.random() < 0.5:
+            s.redis.freeze()
+            await asyncio.sleep(lasts)
+            s.redis.thaw()
+        else:
+            s.redis.kill()
+            await asyncio.sleep(lasts)
+            await asyncio.to_thread(s.redis.start)
+
+    with a_redis(appendfsync="always") as redis:
+        async with scene(redis, *mode("strict"), "--set", "storage-redis-streams.spool_wait=100ms",
+                         promise="fsync") as s:
+            summary = await repeat(s, times(n), go_away, gives_up=True)
+            notes = f"{len(s.history.nacked)} messages were refused, {len(s.history.given_up)} of them for good"
+            assert s.history.given_up, "nothing was refused"
+            return summary._replace(notes=notes)
 
 
 async def connections_cut(n=20):
@@ -192,6 +214,7 @@ PROGRAMMES = {
     "power cut of Redis": power_cut,
     "SIGSTOP of Redis, degraded": lambda: redis_frozen("degraded"),
     "SIGSTOP of Redis, strict": lambda: redis_frozen("strict"),
+    "Redis away, strict and impatient": refused,
     "connections cut": connections_cut,
     "connections blackholed, degraded": lambda: blackholed("degraded"),
     "connections blackholed, strict": lambda: blackholed("strict"),
