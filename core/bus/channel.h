@@ -40,6 +40,7 @@ struct channel {
 	char *metadata;            /* a JSON object, or NULL */
 	struct aqb_limits limits;  /* what it asks of the storage */
 	struct aqb_position last;  /* delivered; seq 0: none yet */
+	bool in_doubt;             /* something may be stored that nobody got */
 	uint64_t message_count;
 	uint64_t serial;
 	int64_t created_at;

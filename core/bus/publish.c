@@ -119,15 +119,30 @@ not_to(const struct client *client, const struct channel *ch)
 	return m != NULL && m->echo ? NULL : client;
 }
 
-/* The storage went on without what it refused, or lost: say so. */
+/* Has the storage gone on without something?  In another epoch that is not to
+ * be seen from positions; but what nobody knew of may be what is there. */
+static bool
+is_hole(struct channel *ch, const struct aqb_position *pos)
+{
+	bool is_same = strcmp(ch->last.epoch, pos->epoch) == 0;
+	bool is_jump = ch->last.seq > 0 && pos->seq > ch->last.seq + 1;
+	bool is = is_jump && (is_same || ch->in_doubt);
+
+	if (is || !is_same) {
+		ch->in_doubt = false;
+	}
+	return is;
+}
+
+/* The storage went on without what it refused, or lost, or has and nobody was
+ * told of: say so. */
 static void
 tell_gap(struct channel *ch, const struct aqb_position *pos)
 {
 	struct aqb_msg *msg;
 	struct member *m;
 
-	if (ch->last.seq == 0 || pos->seq <= ch->last.seq + 1 ||
-	    strcmp(ch->last.epoch, pos->epoch) != 0) {
+	if (!is_hole(ch, pos)) {
 		return;
 	}
 	msg =
@@ -208,6 +223,10 @@ finish(struct publish *pub)
 	    !pub->is_repeat) {
 		deliver(pub->channel, pub->msg, pub->client, &pub->pos,
 		    pub->received_us);
+	}
+	if (pub->channel != NULL && !pub->is_early &&
+	    (pub->err == AQB_EUNCERTAIN || pub->err == AQB_ETIMEDOUT)) {
+		pub->channel->in_doubt = true;
 	}
 	if (pub->seen != NULL) {
 		if (pub->err == AQB_OK) {

@@ -122,6 +122,29 @@ START_TEST(a_new_epoch_is_no_hole)
 }
 END_TEST
 
+START_TEST(what_nobody_knows_of_may_be_a_hole_in_any_epoch)
+{
+	say(ada, PUBLISH, "m1");
+	hears(ada, "'type':'ack'");
+	hears(bob, "'id':'m1'", "'seq':1,");
+	backend.mode = BACKEND_LATER;
+	say(ada, PUBLISH, "m2");
+	backend_answers(0, AQB_EUNCERTAIN);
+	hears(ada, "'code':'STORAGE_UNAVAILABLE'", "'stored':'unknown'");
+	backend.mode = BACKEND_NOW;
+	backend_loses_all();
+	backend_skips("c:d", 2); /* it has stored m2 after all */
+	say(ada, PUBLISH, "m3");
+	hears(bob, "'type':'gap'", "'from_seq':2,", "'to_seq':2,",
+	    "'reason':'storage'");
+	hears(bob, "'id':'m3'", "'seq':3,");
+	backend_loses_all();
+	backend_skips("c:d", 7);
+	say(ada, PUBLISH, "m4");
+	hears(bob, "'id':'m4'", "'seq':8,"); /* there is no doubt any more */
+}
+END_TEST
+
 START_TEST(answers_in_any_order_are_delivered_in_theirs)
 {
 	backend.mode = BACKEND_LATER;
@@ -401,6 +424,7 @@ main(void)
 	    what_the_storage_has_already_is_acked_and_not_delivered);
 	tcase_add_test(t, a_hole_in_the_positions_is_told_as_a_gap);
 	tcase_add_test(t, a_new_epoch_is_no_hole);
+	tcase_add_test(t, what_nobody_knows_of_may_be_a_hole_in_any_epoch);
 	tcase_add_test(t, answers_in_any_order_are_delivered_in_theirs);
 	tcase_add_test(t, a_refused_one_holds_up_nobody);
 	tcase_add_test(t, every_refusal_says_whether_it_may_be_stored);
