@@ -9,6 +9,7 @@ import time
 from broker import Broker
 from client import Publisher, Receiver
 from history import Entry, History
+from summary import SEED
 from verdict import judge
 
 PATIENCE = 30.0
@@ -29,11 +30,11 @@ async def until(what, test, patience=PATIENCE):
 
 
 class Scene:
-    def __init__(self, redis, *flags, url=None, promise="redis", publishers=4, seed=1):
+    def __init__(self, redis, *flags, url=None, promise="redis", publishers=4):
         self.redis, self.url = redis, url or redis.url
         self.flags = ["--storage", "redis-streams", "--redis-url", self.url, "--set",
                       f"storage.history_size={HISTORY}", *QUICK, *flags]
-        self.random = random.Random(seed)
+        self.random = random.Random(SEED)
         self.history = History(promise)
         self.broker = Broker(*self.flags, telemetry=False)
         self.publishers, self.receivers = [], []

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the programmes one after the other, in full unless ARQONBUS_FAULTS_SCALE says otherwise.
+"""Run the programmes one after the other, in full unless ARQONBUS_FAULTS_SCALE says otherwise; ARQONBUS_FAULTS_SEED
+chooses what is left to chance.
 
 usage: soak.py [WORD]    only those that have the word in their name
 """
@@ -13,8 +14,10 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "bus")]
 os.environ.setdefault("ARQONBUS_FAULTS_SCALE", "1")
+os.environ.setdefault("ARQONBUS_FAULTS_SEED", str(int(time.time())))
 
 from faults import PROGRAMMES  # noqa: E402
+from summary import SCALE, SEED  # noqa: E402
 
 
 def run(name):
@@ -32,6 +35,7 @@ def run(name):
 
 def main(word=""):
     passed = failed = acked = 0
+    print(f"scale {SCALE:g}, seed {SEED}")
     for name in PROGRAMMES:
         if word not in name:
             continue

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from verdict import KINDS, Verdict
 
 SCALE = float(os.environ.get("ARQONBUS_FAULTS_SCALE", "0.1"))  # 1: the full run
+SEED = int(os.environ.get("ARQONBUS_FAULTS_SEED", "1"))  # of what is left to chance
 
 
 def times(n):
