@@ -126,6 +126,22 @@ parse_epoch(const struct stream *s, const char *epoch, uint64_t *erap)
 	return *end == '\0' && end != epoch + len + 1;
 }
 
+/* Is it in the spool, or held?  Then Redis has it, or will. */
+static bool
+is_spooled(const struct stream *s, uint64_t era, uint64_t seq)
+{
+	const struct entry *e;
+
+	TAILQ_FOREACH_REVERSE(e, &s->entries, entry_list, stream_link)
+	{
+		if (e->seq > 0 && e->seq <= seq) {
+			return e->seq == seq && e->era == era &&
+			    e->msg != NULL && e->life == s->life;
+		}
+	}
+	return false;
+}
+
 void
 resolve(struct redis *r, aqb_ticket ticket, const char *name,
     const struct aqb_position *since)
@@ -152,7 +168,7 @@ resolve(struct redis *r, aqb_ticket ticket, const char *name,
 		.seq = since->seq,
 		.since = clock_ms() };
 	LIST_INSERT_HEAD(&r->resolving, q, link);
-	if (era == s->era) {
+	if (era == s->era || is_spooled(s, era, since->seq)) {
 		conclude(q, AQB_OK);
 	} else {
 		ask(q);

@@ -378,6 +378,23 @@ async def test_r5_who_comes_back_while_connections_are_lost_is_recovered(go, red
         await bob.call("leave_channel", channel="r:c")
 
 
+async def test_r5_who_comes_back_while_redis_is_away_is_recovered_from_what_is_held(go, redis):
+    broker = go("--set", "storage-redis-streams.hold=60s")
+    ada, bob = await broker.client(), await broker.client()
+    acks = await publish(ada, "r:c", 1, 20)
+    redis.kill()
+    redis.start()
+    await state(broker, "ok")
+    await publish(ada, "r:c", 21, 21)
+    redis.kill()
+    await is_away(broker)
+    since = {k: acks[4]["payload"][k] for k in ("seq", "epoch")}  # of the era before
+    assert (await bob.join("r:c", since=since))["recovered"]
+    await numbers(bob, 6, 21)
+    redis.start()
+    await state(broker, "ok")
+
+
 async def test_r7_what_redis_lost_is_stored_again_from_the_hold(go, redis):
     broker = go("--set", "storage-redis-streams.hold=30s")
     ada, bob = await broker.client(), await broker.client()

@@ -154,7 +154,7 @@ class Publisher(Visitor):
 class Receiver(Visitor):
     """Listens to channels and comes back to where it was; with `random`, it also leaves when it pleases."""
 
-    MOST = 2000  # messages until a random one leaves
+    MOST, LONGEST = 1000, 0.6  # messages, and seconds, until a random one leaves
 
     def __init__(self, name, broker, history, channels, random=None):
         self.channels, self.random = channels, random
@@ -197,6 +197,7 @@ class Receiver(Visitor):
     def connected(self):
         if self.random:
             self.patience = self.random.randrange(1, self.MOST)
+            asyncio.get_running_loop().call_later(self.random.uniform(0, self.LONGEST), self.wire.abort)
         for channel in self.channels:
             self.join(channel)
 

@@ -159,7 +159,7 @@ class Listener:
         joined = self.joined
         if joined and gap.last <= joined.seq and stream == stream_of(joined.epoch) and gap.reason != "epoch":
             self.doubt = None
-            if joined.recovered:
+            if joined.recovered and any(self.entries[i].id not in self.heard for i in named):
                 self.add("wrong recovered", f"{joined} is followed by {gap}")
 
     def on_heard(self, message):
