@@ -357,6 +357,7 @@ async def test_r5_a_restart_begins_an_era_that_counts_on(go, redis):
     (before,) = await publish(ada, "r:c", 1, 1)
     redis.kill()
     redis.start()
+    await broker.wait_metric("arqonbus_storage_redis_connections_total", lambda n: n >= 4)  # it is back, for both
     (after,) = await publish(ada, "r:c", 2, 2)
     assert after["payload"]["seq"] == 2 and after["payload"]["epoch"] != before["payload"]["epoch"]
     await numbers(bob, 1, 2)
