@@ -19,6 +19,7 @@
 #include "bus/bus_priv.h"
 #include "bus/channel.h"
 #include "bus/client.h"
+#include "bus/cluster.h"
 #include "bus/dedupe.h"
 #include "bus/group.h"
 #include "bus/publish.h"
@@ -99,6 +100,7 @@ bus_free(struct bus **busp)
 
 		channel_free(&ch, false);
 	}
+	cluster_free(&bus->cluster);
 	dedupe_free(&bus->dedupe);
 	session_free(&bus->session);
 	activity_free(&bus->activity);

@@ -81,6 +81,10 @@ struct bus *bus_new(struct loop *loop, struct store *store,
 void bus_free(struct bus **busp);
 void bus_set_hooks(struct bus *bus, const struct bus_hooks *hooks);
 
+/* Be one bus with all brokers on this storage: once it runs, and before
+ * anything else.  AQB_OK, or a refusal with a sentence. */
+int bus_follow(struct bus *bus, struct aqb_why *why);
+
 /* Make the bootstrap channels: once the storage runs.  False, with the
  * reason, when the list is not right. */
 bool bus_bootstrap(struct bus *bus, struct aqb_why *why);

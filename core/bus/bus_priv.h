@@ -18,6 +18,7 @@
 struct activity;
 struct channel;
 struct client;
+struct cluster;
 struct dedupe;
 struct member;
 struct presence;
@@ -68,6 +69,7 @@ struct bus {
 	struct dedupe *dedupe;
 	struct session *session;
 	struct activity *activity;
+	struct cluster *cluster; /* NULL: this broker is the bus */
 	struct absent *absents; /* left by lost connections, in their grace */
 
 	enum memory_state memory;

@@ -137,7 +137,8 @@ on_idle(void *arg)
 		return;
 	}
 	LOG(AQB_DEBUG, "unused channel collected", F("channel", ch->stream));
-	channel_free(&ch, !is_worth_keeping(ch));
+	/* In a cluster others may use it, and so its stream. */
+	channel_free(&ch, ch->bus->cluster == NULL && !is_worth_keeping(ch));
 }
 
 static void

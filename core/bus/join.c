@@ -382,8 +382,12 @@ static void
 begin(struct catchup *c, const struct aqb_answer *tail)
 {
 	const struct aqb_position *since = &c->want.since;
+	struct channel *ch = c->member->channel;
 
 	c->tail = tail->pos;
+	if (c->bus->cluster != NULL && ch->last.seq == 0) {
+		ch->last = tail->pos; /* others were here before */
+	}
 	memcpy(c->epoch, tail->pos.epoch, sizeof c->epoch);
 	if (!c->want.has_since) {
 		c->after = tail->pos.seq;

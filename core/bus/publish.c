@@ -79,7 +79,7 @@ tell_refusal(struct client *client, struct aqb_slice request_id,
 
 /* Note what happened to a message of a channel that is out. */
 static void
-count(struct channel *ch, struct aqb_msg *msg, const struct client *client)
+count(struct channel *ch, struct aqb_msg *msg, const char *from)
 {
 	struct bus *bus = ch->bus;
 	struct aqb_msg_view v;
@@ -99,7 +99,7 @@ count(struct channel *ch, struct aqb_msg *msg, const struct client *client)
 	id[v.id.len] = '\0';
 	telemetry_emit("message_published", AQB_DEBUG,
 	    &(struct telemetry_fields){
-		.client_id = client == NULL ? NULL : client->id,
+		.client_id = from,
 		.room = ch->room->name,
 		.channel = ch->name,
 		.message_id = id,
@@ -165,8 +165,46 @@ deliver(struct channel *ch, struct aqb_msg *msg, const struct client *client,
 	tell_gap(ch, pos);
 	ch->last = *pos;
 	msg_stamp(msg, pos);
-	count(ch, msg, client);
+	count(ch, msg, client == NULL ? NULL : client->id);
 	router_deliver(ch, msg, not_to(client, ch), received_us);
+}
+
+/* The position of one of ours is known.  In a cluster that is for the ack
+ * only: it is delivered when its turn comes among those of all brokers. */
+static void
+deliver_own(const struct publish *pub)
+{
+	if (pub->bus->cluster == NULL) {
+		deliver(pub->channel, pub->msg, pub->client, &pub->pos,
+		    pub->received_us);
+	}
+}
+
+void
+publish_told(struct channel *ch, struct aqb_msg *msg,
+    const struct aqb_position *pos)
+{
+	char from[AQB_CLIENT_ID_MAX + 1];
+	struct aqb_msg_view v;
+	struct client *client;
+
+	msg_view(msg, &v);
+	snprintf(from, sizeof from, "%.*s", (int)v.from.len, v.from.data);
+	client = client_find(ch->bus, from, strlen(from));
+	tell_gap(ch, pos);
+	ch->last = *pos;
+	if (!msg_is_stamped(msg)) {
+		msg_stamp(msg, pos);
+	}
+	count(ch, msg, strcmp(from, "arqonbus") == 0 ? NULL : from);
+	router_deliver(ch, msg, not_to(client, ch), 0);
+}
+
+void
+publish_passed_over(struct channel *ch, const struct aqb_position *pos)
+{
+	tell_gap(ch, pos);
+	ch->last = *pos;
 }
 
 static void
@@ -221,8 +259,7 @@ finish(struct publish *pub)
 
 	if (pub->err == AQB_OK && pub->channel != NULL && !pub->is_early &&
 	    !pub->is_repeat) {
-		deliver(pub->channel, pub->msg, pub->client, &pub->pos,
-		    pub->received_us);
+		deliver_own(pub);
 	}
 	if (pub->channel != NULL && !pub->is_early &&
 	    (pub->err == AQB_EUNCERTAIN || pub->err == AQB_ETIMEDOUT)) {
@@ -256,8 +293,7 @@ move_on(struct channel *ch)
 		} else if (pub->may_go) {
 			ch->held_back = TAILQ_NEXT(pub, link);
 			pub->is_early = true;
-			deliver(ch, pub->msg, pub->client, &pub->pos,
-			    pub->received_us);
+			deliver_own(pub);
 		} else {
 			break;
 		}

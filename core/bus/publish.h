@@ -25,6 +25,14 @@ void publish_own(struct channel *ch, struct aqb_msg **msgp);
  */
 bool publish_copy(struct channel *ch, const struct aqb_msg *original);
 
+/*
+ * In a cluster: the next message of a channel, of whatever broker, is
+ * delivered; it may be stamped already.  Or it was, at another place.
+ */
+void publish_told(struct channel *ch, struct aqb_msg *msg,
+    const struct aqb_position *pos);
+void publish_passed_over(struct channel *ch, const struct aqb_position *pos);
+
 /* Was this id seen before?  Then it was answered here, or will be. */
 bool publish_is_repeated(struct client *client, const char *stream,
     const struct envelope *env, struct sighting **newp);

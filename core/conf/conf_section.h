@@ -62,6 +62,7 @@ struct conf_storage {
 	uint32_t history_size; /* messages of a channel, 0 = none */
 	uint64_t history_ttl;  /* ms, 0 = for ever */
 	uint64_t memory_limit; /* bytes */
+	bool cluster;          /* several brokers are one bus */
 	uint64_t probe_interval;
 	uint64_t probe_timeout;
 };

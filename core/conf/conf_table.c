@@ -145,8 +145,9 @@ const struct conf_row conf_table[] = {
 	    "The addresses, with commas between, that may read /metrics on "
 	    "the data port besides this machine.") },
 	{ STRING(server, node, 64, "",
-	    "The name of this broker among others. Empty takes the name of "
-	    "the machine.") },
+	    "The name of this broker among others, which no other may have. "
+	    "Empty takes the name of the machine; in a cluster with the "
+	    "process number and four random digits behind it.") },
 
 	/* storage: the history. */
 	{ ENUM(storage, backend, "memory|redis-streams", "memory",
@@ -156,6 +157,10 @@ const struct conf_row conf_table[] = {
 	{ ENUM(storage, mode, "degraded|strict", "degraded",
 	    "What happens while the backend is away. degraded delivers "
 	    "messages before they are stored, strict never does.") },
+	{ BOOL(storage, cluster, "no",
+	    "Whether all brokers on this storage are one bus. It needs a "
+	    "backend that several brokers can share, and never delivers what "
+	    "is not stored.") },
 	{ U32(storage, history_size, 0, 1000000, "500",
 	    "How many messages of a channel are kept. 0 keeps none.") },
 	{ TIME(storage, history_ttl, 0, 3650 * DAY, "0",

@@ -60,6 +60,13 @@ static const struct {
 	    "Messages given up after group_max_deliveries." },
 	[METRIC_GROUP_LOST_TOTAL] = { "arqonbus_group_lost_total",
 	    "Messages that nobody in a group will get." },
+	[METRIC_NOTICES_SENT_TOTAL] = { "arqonbus_cluster_notices_sent_total",
+	    "Notices to the other nodes." },
+	[METRIC_NOTICES_RECEIVED_TOTAL] = { "arqonbus_cluster_notices_received_total",
+	    "Notices of other nodes." },
+	[METRIC_CLUSTER_DROPPED_TOTAL] = { "arqonbus_cluster_dropped_total",
+	    "Notices and records of other nodes that made no sense, or found "
+	    "no room." },
 };
 
 struct plugin_metric {

@@ -11,20 +11,8 @@
 #include "base/why.h"
 #include "host/health.h"
 #include "host/metric.h"
+#include "host/store_priv.h"
 #include "host/telemetry.h"
-
-#define STORE_MAGIC 0x5a71c8e4u
-
-struct store {
-	uint32_t magic;
-	struct desk *desk;
-	struct store_times times;
-	bool probing;
-	const struct aqb_storage_ops *ops; /* NULL: no backend */
-	void *self;
-	const char *name;
-	enum health_state state;
-};
 
 /* Say it where it is asked for; changes are told once. */
 static void

@@ -12,6 +12,7 @@
 #include <arqonbus/storage.h>
 
 #include "host/ask.h"
+#include "proto/address.h"
 
 struct store;
 
@@ -65,6 +66,43 @@ void store_resolve(struct store *s, const char *stream,
  * backend keeps none. */
 bool store_keep(struct store *s, const char *key, struct aqb_slice value,
     ask_done_f *done, void *arg);
+
+/*
+ * Who is told of the other brokers on this storage, as the follower in
+ * <arqonbus/storage.h>; what comes here is right: names, positions, messages
+ * that are stamped or may be, text that is UTF-8.  Strings live for ever.
+ */
+struct store_follower {
+	const char *node;
+	void *arg;
+	void (*message)(void *arg, const struct address *where,
+	    struct aqb_msg *msg, const struct aqb_position *pos, bool repeated);
+	void (*forgotten)(void *arg, const struct address *where);
+	void (*notice)(void *arg, const char *node, struct aqb_slice notice);
+	void (*record)(void *arg, const char *node, const char *key,
+	    struct aqb_slice value);
+	void (*node_gone)(void *arg, const char *node);
+	void (*syncing)(void *arg);
+	void (*synced)(void *arg);
+	void (*share_again)(void *arg);
+};
+
+/* How long notices and records, and their keys, may be. */
+#define STORE_NOTICE_MAX (4u * 1024u * 1024u)
+#define STORE_RECORD_MAX (1024u * 1024u)
+#define STORE_KEY_MAX 255
+
+/* Be one bus with the others: once, before anything is stored.  AQB_OK, or a
+ * refusal with a sentence. */
+int store_follow(struct store *s, const struct store_follower *follower,
+    struct aqb_why *why);
+
+/* Say something to all brokers; AQB_EUNAVAIL while that cannot be. */
+int store_notify(struct store *s, struct aqb_slice notice);
+
+/* Set a record, or remove it with an empty value; `flags`: AQB_SHARE_*. */
+int store_share(struct store *s, const char *key, struct aqb_slice value,
+    uint32_t flags);
 
 /* Ask the backend how it is, if it can tell.  For a timer. */
 void store_probe(struct store *s);

@@ -2,6 +2,7 @@
 #include "main/broker.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/rand.h"
 #include "base/why.h"
 #include "bus/bus.h"
 #include "cmd/call.h"
@@ -28,13 +30,15 @@
 #include "net/crew.h"
 #include "net/listen.h"
 #include "net/worker.h"
+#include "proto/name.h"
 
 #define BROKER_MAGIC 0xd84a1c37u
 #define BEAT_MS 500 /* well under what counts as stalled */
 #define STORAGE_READ_MS 10000
 #define STORAGE_APPEND_MS 60000 /* the backend gives up before */
 #define PLUGIN_STOP_MS 5000
-#define GOODBYE_MS 1000 /* beyond close_timeout, for clients to go */
+#define CLUSTER_CHANNELS_MAX 4000u /* what a record of a client holds */
+#define GOODBYE_MS 1000            /* beyond close_timeout, for clients to go */
 
 /*
  * Who calls whom: the loop runs connections' events, then at the end of each
@@ -154,6 +158,23 @@ net_settings(struct broker *b)
 	};
 }
 
+/* One of several on this machine, perhaps, and its name a key for all. */
+static void
+make_unique(struct broker *b)
+{
+	char host[33], digits[5];
+
+	snprintf(host, sizeof host, "%.32s", b->node);
+	for (char *p = host; *p != '\0'; p++) {
+		if (!name_valid(p, 1)) {
+			*p = *p == '.' && p > host ? '.' : '-';
+		}
+	}
+	rand_hex(digits, 2);
+	snprintf(b->node, sizeof b->node, "%s-%ld-%s", host, (long)getpid(),
+	    digits);
+}
+
 static void
 name_node(struct broker *b)
 {
@@ -161,6 +182,9 @@ name_node(struct broker *b)
 		strncpy(b->node, b->conf->server.node, sizeof b->node - 1);
 	} else if (gethostname(b->node, sizeof b->node - 1) != 0) {
 		strcpy(b->node, "arqonbus");
+	}
+	if (*b->conf->server.node == '\0' && b->conf->storage.cluster) {
+		make_unique(b);
 	}
 	telemetry_set_node(b->node);
 }
@@ -379,6 +403,30 @@ watch_signals(struct broker *b)
 	}
 }
 
+/* Be one bus with the others, before there is anything on it. */
+static int
+join_cluster(struct broker *b, struct aqb_why *why)
+{
+	const struct conf_server *c = &b->conf->server;
+
+	if (!b->conf->storage.cluster) {
+		return AQB_OK;
+	}
+	if (!name_valid(b->node, strlen(b->node))) {
+		return refuse(why, AQB_EINVAL,
+		    "server.node: \"%s\" is no name; in a cluster it must be "
+		    "1 to %d of A-Z a-z 0-9 _ . - and not begin with .",
+		    b->node, AQB_NAME_MAX);
+	}
+	if (c->max_channels_per_client > CLUSTER_CHANNELS_MAX) {
+		return refuse(why, AQB_EINVAL,
+		    "server.max_channels_per_client: %u; in a cluster it is at "
+		    "most %u",
+		    c->max_channels_per_client, CLUSTER_CHANNELS_MAX);
+	}
+	return bus_follow(b->bus, why);
+}
+
 int
 broker_start(struct broker *b, struct aqb_why *why)
 {
@@ -390,6 +438,9 @@ broker_start(struct broker *b, struct aqb_why *why)
 	err = plugins_load(b->plugins, false, why);
 	if (err == AQB_OK) {
 		err = plugins_start(b->plugins, why);
+	}
+	if (err == AQB_OK) {
+		err = join_cluster(b, why);
 	}
 	if (err != AQB_OK) {
 		return err;
