@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bus/remote.h"
 
 struct alias {
 	char name[AQB_NAME_MAX + 1];
@@ -29,6 +30,15 @@ alias_find(const struct bus *bus, const char *name, size_t len)
 	return a == NULL ? NULL : a->client;
 }
 
+bool
+alias_is_elsewhere(const struct client *client, const char *name)
+{
+	const struct remote *r =
+	    remote_find_alias(client->bus, name, strlen(name));
+
+	return r != NULL && strcmp(r->id, client->id) != 0;
+}
+
 enum aqb_code
 alias_add(struct client *client, const char *name)
 {
@@ -36,7 +46,7 @@ alias_add(struct client *client, const char *name)
 	size_t len = strlen(name);
 	struct alias *a;
 
-	if (find(bus, name, len) != NULL) {
+	if (find(bus, name, len) != NULL || alias_is_elsewhere(client, name)) {
 		return AQB_CODE_ALIAS_TAKEN;
 	}
 	a = try_new(sizeof *a);

@@ -8,6 +8,9 @@
 
 struct client *alias_find(const struct bus *bus, const char *name, size_t len);
 
+/* Does a client of another node have it? */
+bool alias_is_elsewhere(const struct client *client, const char *name);
+
 /* Let the name mean this client.  ALIAS_TAKEN, or INTERNAL without memory. */
 enum aqb_code alias_add(struct client *client, const char *name);
 void alias_remove(struct bus *bus, const char *name);

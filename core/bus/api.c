@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/obj.h"
 #include "base/why.h"
 #include "bus/bus_priv.h"
@@ -18,12 +17,13 @@
 #include "bus/history.h"
 #include "bus/join.h"
 #include "bus/list.h"
+#include "bus/notice.h"
+#include "bus/remote.h"
 #include "bus/router.h"
 #include "bus/session.h"
+#include "bus/settings.h"
 #include "bus/stats.h"
-#include "bus/text.h"
 #include "host/store.h"
-#include "proto/msg.h"
 
 static struct bus *the_bus;
 
@@ -78,38 +78,6 @@ api_stats(const struct aqb_host *host, struct aqb_stats *statsp)
 	hand_out(statsp, &mine, sizeof mine);
 }
 
-static bool
-set_settings(struct channel *ch, const struct aqb_channel_spec *spec)
-{
-	if (spec->description != NULL) {
-		ch->description =
-		    try_strndup(spec->description, strlen(spec->description));
-		if (ch->description == NULL) {
-			return false;
-		}
-	}
-	if (spec->metadata.len > 0) {
-		ch->metadata =
-		    try_strndup(spec->metadata.data, spec->metadata.len);
-		if (ch->metadata == NULL) {
-			return false;
-		}
-	}
-	if (spec->history_size >= 0) {
-		ch->limits.history_size = (uint32_t)spec->history_size;
-	}
-	if (spec->history_ttl >= 0) {
-		ch->limits.history_ttl = (uint64_t)spec->history_ttl;
-	}
-	ch->limits.durability = spec->durability;
-	if (spec->durability == AQB_DURABLE_EPHEMERAL) {
-		ch->limits.history_size = 0;
-	}
-	ch->has_settings = true;
-	timer_stop(&ch->idle);
-	return true;
-}
-
 /* Can the storage keep what the channel asks it to keep? */
 static enum aqb_code
 check_durability(const struct aqb_channel_spec *spec, struct aqb_why *why)
@@ -162,39 +130,21 @@ api_channel_create(const struct aqb_host *host, const char *client_id,
 		return code;
 	}
 	ch = channel_new(the_bus, spec->room, spec->channel);
-	if (ch == NULL || !set_settings(ch, spec)) {
+	if (ch == NULL || !settings_set(ch, spec)) {
 		if (ch != NULL) {
 			channel_free(&ch, false);
 		}
 		return reject(why, AQB_CODE_INTERNAL, NULL, "out of memory");
 	}
+	settings_share(ch);
 	return AQB_CODE_OK;
 }
 
-/* Its members hear of the end of a channel as the last thing in it. */
-static void
-tell_deletion(struct channel *ch, const char *client_id)
+static enum aqb_code
+not_now(struct aqb_why *why)
 {
-	struct buf b = { 0 };
-	struct aqb_msg *msg = NULL;
-
-	text_begin(&b, ch->bus, "system");
-	text_address(&b, ch);
-	buf_puts(&b, ",\"payload\":{\"event\":\"channel_deleted\",\"room\":");
-	buf_json_str(&b, ch->room->name);
-	buf_puts(&b, ",\"channel\":");
-	buf_json_str(&b, ch->name);
-	buf_puts(&b, ",\"by\":");
-	buf_json_str(&b, client_id);
-	buf_puts(&b, "}}");
-	if (!b.failed) {
-		msg = msg_text(b.data, b.len);
-	}
-	if (msg != NULL) {
-		router_deliver(ch, msg, NULL, 0);
-	}
-	msg_unref(&msg);
-	buf_fini(&b);
+	return reject(why, AQB_CODE_STORAGE_UNAVAILABLE, NULL,
+	    "storage: the other nodes cannot be told now; nothing was done");
 }
 
 static enum aqb_code
@@ -213,7 +163,7 @@ api_channel_delete(const struct aqb_host *host, const char *client_id,
 		return reject(why, AQB_CODE_CHANNEL_PROTECTED, "channel",
 		    "channel: %s:%s is pre-configured and stays", room, name);
 	}
-	others = ch->member_count;
+	others = channel_members(ch);
 	if (client != NULL && member_find(client, ch) != NULL) {
 		others--;
 	}
@@ -223,8 +173,13 @@ api_channel_delete(const struct aqb_host *host, const char *client_id,
 		    "all the same",
 		    others, room, name);
 	}
-	tell_deletion(ch, client_id);
-	channel_free(&ch, true);
+	if (notice_delete(ch, client_id) != AQB_OK) {
+		return not_now(why);
+	}
+	if (ch->has_settings) {
+		settings_withdraw(ch);
+	}
+	settings_delete(&ch, client_id, true);
 	return AQB_CODE_OK;
 }
 
@@ -335,13 +290,17 @@ api_client_get(const struct aqb_host *host, const char *name,
     struct aqb_client_info *infop, struct aqb_why *why)
 {
 	struct client *client = find(name);
+	struct remote *remote = remote_find_any(the_bus, name, strlen(name));
 	struct aqb_client_info mine;
 
 	(void)host;
-	if (client == NULL) {
+	if (client != NULL) {
+		client_info(client, &mine);
+	} else if (remote != NULL) {
+		remote_info(remote, &mine);
+	} else {
 		return no_client(name, why);
 	}
-	client_info(client, &mine);
 	hand_out(infop, &mine, sizeof mine);
 	return AQB_CODE_OK;
 }
@@ -387,13 +346,19 @@ api_kick(const struct aqb_host *host, const char *name, const char *reason,
     struct aqb_why *why)
 {
 	struct client *client = find(name);
+	struct remote *remote = remote_find_any(the_bus, name, strlen(name));
 
 	(void)host;
-	if (client == NULL) {
-		return no_client(name, why);
+	if (reason == NULL || *reason == '\0') {
+		reason = "kicked";
 	}
-	bus_close(client, 1008, "%s",
-	    reason == NULL || *reason == '\0' ? "kicked" : reason);
+	if (client != NULL) {
+		bus_close(client, 1008, "%s", reason);
+	} else if (remote == NULL) {
+		return no_client(name, why);
+	} else if (notice_kick(the_bus, remote->id, reason) != AQB_OK) {
+		return not_now(why);
+	}
 	return AQB_CODE_OK;
 }
 

@@ -95,12 +95,12 @@ bus_free(struct bus **busp)
 	OBJ_TAKE(bus, busp, BUS_MAGIC);
 	assert(TAILQ_EMPTY(&bus->clients));
 	publish_forget_all(bus);
+	cluster_free(&bus->cluster);
 	while (!TAILQ_EMPTY(&bus->channels)) {
 		struct channel *ch = TAILQ_FIRST(&bus->channels);
 
 		channel_free(&ch, false);
 	}
-	cluster_free(&bus->cluster);
 	dedupe_free(&bus->dedupe);
 	session_free(&bus->session);
 	activity_free(&bus->activity);

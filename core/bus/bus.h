@@ -117,6 +117,11 @@ const struct aqb_bus *bus_api(struct bus *bus);
 /* How many messages groups keep: waiting in memory, or not acked. */
 uint64_t bus_group_messages(const struct bus *bus);
 
+/* Who is here; and how many clients on how many other nodes there are. */
+uint64_t bus_clients(const struct bus *bus);
+uint64_t bus_remote_clients(const struct bus *bus);
+uint64_t bus_nodes(const struct bus *bus);
+
 /* Do outboxes and history fill 90 % of the memory limit? */
 bool bus_is_short_of_memory(const struct bus *bus);
 

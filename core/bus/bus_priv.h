@@ -22,11 +22,13 @@ struct cluster;
 struct dedupe;
 struct member;
 struct presence;
+struct remote_member;
 struct session;
 
 TAILQ_HEAD(channel_list, channel);
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(member_list, member);
+TAILQ_HEAD(remote_member_list, remote_member);
 
 enum memory_state {
 	MEMORY_PLENTY, /* under 80 % of the limit, or on the way there */
@@ -70,7 +72,7 @@ struct bus {
 	struct session *session;
 	struct activity *activity;
 	struct cluster *cluster; /* NULL: this broker is the bus */
-	struct absent *absents; /* left by lost connections, in their grace */
+	struct absent *absents;  /* left by lost connections, in their grace */
 
 	enum memory_state memory;
 

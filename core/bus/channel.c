@@ -10,6 +10,7 @@
 #include "base/why.h"
 #include "bus/group.h"
 #include "bus/presence.h"
+#include "bus/remote.h"
 #include "bus/router.h"
 #include "host/store.h"
 #include "host/telemetry.h"
@@ -117,6 +118,27 @@ is_worth_keeping(struct channel *ch)
 	    tail.first <= tail.pos.seq;
 }
 
+static bool
+is_held(const struct channel *ch)
+{
+	return channel_members(ch) > 0 || ch->is_protected || ch->has_settings;
+}
+
+bool
+channel_is_unused(const struct channel *ch)
+{
+	return !is_held(ch) && TAILQ_EMPTY(&ch->pending) &&
+	    TAILQ_EMPTY(&ch->groups);
+}
+
+void
+channel_rest(struct channel *ch)
+{
+	if (!is_held(ch)) {
+		timer_set(ch->bus->loop, &ch->idle, ch->bus->conf.channel_idle);
+	}
+}
+
 /* Nobody has used it for a while. */
 static void
 on_idle(void *arg)
@@ -125,7 +147,7 @@ on_idle(void *arg)
 	uint64_t idle, unused;
 
 	OBJ_CAST(ch, arg, CHANNEL_MAGIC);
-	if (ch->member_count > 0 || ch->is_protected || ch->has_settings) {
+	if (is_held(ch)) {
 		return;
 	}
 	idle = ch->bus->conf.channel_idle;
@@ -165,6 +187,7 @@ set_defaults(struct channel *ch, struct bus *bus)
 		.dedupe_window = bus->conf.dedupe_window,
 	};
 	TAILQ_INIT(&ch->members);
+	TAILQ_INIT(&ch->remote_members);
 	TAILQ_INIT(&ch->pending);
 	TAILQ_INIT(&ch->groups);
 	timer_init(&ch->idle, on_idle, ch);
@@ -234,6 +257,7 @@ channel_free(struct channel **chp, bool forget)
 	while ((m = TAILQ_FIRST(&ch->members)) != NULL) {
 		member_leave(&m, false);
 	}
+	remote_channel_gone(ch);
 	presence_stop(ch);
 	timer_stop(&ch->idle);
 	router_channel_gone(ch);
@@ -313,7 +337,7 @@ channel_info(const struct channel *ch, struct aqb_channel_info *infop)
 		.description = ch->description,
 		.metadata = { ch->metadata,
 		    ch->metadata == NULL ? 0 : strlen(ch->metadata) },
-		.member_count = ch->member_count,
+		.member_count = channel_members(ch),
 		.message_count = ch->message_count,
 		.created_at = ch->created_at,
 		.last_activity = ch->last_activity,

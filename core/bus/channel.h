@@ -31,7 +31,10 @@ struct channel {
 	bool has_settings;          /* from create_channel */
 	struct member_list members; /* oldest first */
 	uint32_t member_count;
-	uint32_t by_type[CLIENT_TYPES];
+	uint32_t by_type[CLIENT_TYPES]; /* those on other nodes, too */
+	struct remote_member_list remote_members; /* likewise oldest first */
+	uint32_t remote_count;
+	uint32_t settings_round;   /* in which its settings were told last */
 	uint32_t presence_count;   /* members that want presence */
 	uint32_t held_count;       /* members that are still catching up */
 	uint32_t absent_count;     /* members in their grace */
@@ -92,6 +95,20 @@ void channel_free(struct channel **chp, bool forget);
 enum aqb_code channel_get_or_create(struct client *client, const char *room,
     const char *channel, struct channel **chp, struct aqb_why *why);
 
+/* Members of it anywhere. */
+static inline uint32_t
+channel_members(const struct channel *ch)
+{
+	return ch->member_count + ch->remote_count;
+}
+
+/* Nothing is in it, or on its way to it. */
+bool channel_is_unused(const struct channel *ch);
+
+/* Somebody left, or something: begin to wait whether it is used again, if
+ * nothing holds it. */
+void channel_rest(struct channel *ch);
+
 /* May this client make another channel now? */
 enum aqb_code channel_may_create(struct client *client, struct aqb_why *why);
 
@@ -102,6 +119,9 @@ struct member *member_find(const struct client *client,
 /* A new member, not in the lane yet; NULL when there is no memory. */
 struct member *member_new(struct client *client, struct channel *ch);
 void member_free(struct member **memberp);
+
+/* The client, and when it joined. */
+void member_info(const struct member *member, struct aqb_client_info *infop);
 
 /* Begin or stop hearing the channel's lane. */
 void member_listen(struct member *member);

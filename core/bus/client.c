@@ -16,7 +16,9 @@
 #include "base/why.h"
 #include "bus/activity.h"
 #include "bus/alias.h"
+#include "bus/card.h"
 #include "bus/channel.h"
+#include "bus/cluster.h"
 #include "bus/greet.h"
 #include "bus/group.h"
 #include "bus/join.h"
@@ -104,6 +106,7 @@ client_free(struct client **clientp)
 	struct client *client;
 
 	OBJ_TAKE(client, clientp, CLIENT_MAGIC);
+	card_close(client);
 	profile_free(&client->profile);
 	free(client->allowance);
 	client->magic = 0;
@@ -153,6 +156,7 @@ client_open(struct bus *bus, struct port_conn *conn, struct port_hello *hello)
 	if (!client->dropped) {
 		port_post(conn, PORT_JOIN)->lane = PORT_LANE_ALL;
 	}
+	cluster_touch(client);
 	metric_add(METRIC_CLIENTS_TOTAL, 1);
 	LOG(AQB_INFO, "client connected", F("client", client->id),
 	    F("address", client->address), FN("resumed", client->resumed));
@@ -192,10 +196,18 @@ detach(struct client *client)
 		alias_remove(bus, client_alias(client));
 	}
 	session_remember(bus->session, client);
+	card_close(client);
 	HASH_DEL(bus->clients_by_id, client);
 	TAILQ_REMOVE(&bus->clients, client, link);
 	TAILQ_INSERT_TAIL(&bus->leaving, client, link);
 	bus->client_count--;
+}
+
+void
+client_replace(struct client *client)
+{
+	bus_close(client, 4010, "replaced by a newer session");
+	detach(client);
 }
 
 /* The last that telemetry hears of a client. */
@@ -242,14 +254,15 @@ become(struct client *client, const char *id, struct aqb_why *why)
 {
 	struct bus *bus = client->bus;
 	struct client *old = client_find(bus, id, strlen(id));
+	char old_id[CLIENT_ID_SIZE];
 
 	if (old == client) {
 		return AQB_CODE_OK;
 	}
 	if (old != NULL) {
-		bus_close(old, 4010, "replaced by a newer session");
-		detach(old);
+		client_replace(old);
 	}
+	memcpy(old_id, client->id, sizeof old_id);
 	HASH_DEL(bus->clients_by_id, client);
 	memcpy(client->id, id, strlen(id) + 1);
 	HASH_ADD(hh, bus->clients_by_id, id, strlen(id), client);
@@ -263,6 +276,7 @@ become(struct client *client, const char *id, struct aqb_why *why)
 		return reject(why, AQB_CODE_INTERNAL, NULL, "out of memory");
 	}
 	client->resumed = true;
+	cluster_take_over(client, old_id);
 	session_recall(bus->session, client);
 	return AQB_CODE_OK;
 }
@@ -316,6 +330,7 @@ client_identify(struct client *client, const struct aqb_identity *identity,
 	if (identity->token != NULL) {
 		client->admin = true;
 	}
+	cluster_touch(client);
 	if (identity->binary >= 0 && client->binary != identity->binary) {
 		client->binary = identity->binary;
 		port_post(client->conn,
@@ -405,24 +420,24 @@ client_info(const struct client *client, struct aqb_client_info *infop)
 		.admin = client->admin,
 		.resumed = client->resumed,
 		.binary = client->binary,
+		.node = client->bus->cluster == NULL ? NULL
+						     : client->bus->conf.node,
 	};
 }
 
 void
-client_record(const struct client *client, int64_t joined_at, struct buf *b)
+client_record(const struct aqb_client_info *who, struct buf *b)
 {
 	const struct {
 		const char *key;
 		const char *text;
 	} field[] = {
-		{ "client_id", client->id },
-		{ "alias", client_alias(client) },
-		{ "client_type", client_type_name(client->type) },
-		{ "screen_name",
-		    client->profile ? client->profile->screen_name : NULL },
-		{ "avatar", client->profile ? client->profile->avatar : NULL },
-		{ "personality",
-		    client->profile ? client->profile->personality : NULL },
+		{ "client_id", who->client_id },
+		{ "alias", who->alias },
+		{ "client_type", who->client_type },
+		{ "screen_name", who->screen_name },
+		{ "avatar", who->avatar },
+		{ "personality", who->personality },
 	};
 	char when[CLOCK_TEXT_SIZE];
 
@@ -430,9 +445,9 @@ client_record(const struct client *client, int64_t joined_at, struct buf *b)
 		buf_printf(b, "%c\"%s\":", i == 0 ? '{' : ',', field[i].key);
 		buf_json_str(b, field[i].text);
 	}
-	clock_format(joined_at, when);
+	clock_format(who->joined_at, when);
 	buf_printf(b, ",\"joined_at\":\"%s\"", when);
-	clock_format(client->last_activity, when);
+	clock_format(who->last_activity, when);
 	buf_printf(b, ",\"last_activity\":\"%s\"}", when);
 }
 

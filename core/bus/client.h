@@ -12,6 +12,7 @@
 
 #define CLIENT_MAGIC 0xe2940c7bu
 #define CLIENT_ID_SIZE 44 /* "arq_client_", 32 hex digits, NUL */
+#define CLIENT_ID_PREFIX "arq_client_"
 
 enum client_type {
 	CLIENT_UNKNOWN,
@@ -36,6 +37,7 @@ struct allowance {
 };
 
 struct calls; /* of the command layer */
+struct card;
 
 struct client {
 	uint32_t magic;
@@ -56,6 +58,7 @@ struct client {
 	struct allowance *allowance;
 	struct calls *calls;
 	struct activity_entry *activity;
+	struct card *card; /* in a cluster: what other nodes know of it */
 	struct member_list members; /* most recently joined first */
 	LIST_HEAD(publish_list, publish) publishes;
 	uint64_t violations_since; /* monotonic ms */
@@ -107,14 +110,16 @@ void client_posted(struct client *client, size_t bytes);
 void client_ask(struct client *client);
 void client_ready(struct client *client);
 
+/* Somebody came with its session: close it, and let it not be found. */
+void client_replace(struct client *client);
+
 /* Let telemetry know who it is, after a change. */
 void client_tell_identity(const struct client *client);
 
 void client_info(const struct client *client, struct aqb_client_info *infop);
 
-/* Its record as a JSON object, as members and presence show it. */
-void client_record(const struct client *client, int64_t joined_at,
-    struct buf *text);
+/* Its record as a JSON object, as presence shows it. */
+void client_record(const struct aqb_client_info *who, struct buf *text);
 
 /* Answer outside of commands. */
 void client_error(struct client *client, struct aqb_slice request_id,

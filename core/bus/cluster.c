@@ -7,10 +7,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "bus/card.h"
+#include "bus/claim.h"
+#include "bus/client.h"
+#include "bus/notice.h"
 #include "bus/publish.h"
+#include "bus/remote.h"
+#include "bus/settings.h"
 #include "host/metric.h"
 #include "host/store.h"
-#include "proto/msg.h"
+#include "proto/address.h"
+#include "proto/name.h"
 
 static void
 on_message(void *arg, const struct address *where, struct aqb_msg *msg,
@@ -31,7 +38,8 @@ on_message(void *arg, const struct address *where, struct aqb_msg *msg,
 	}
 }
 
-/* The next message begins another epoch: nothing of the old one compares. */
+/* The next message begins another epoch: nothing of the old one compares.  A
+ * channel that came back with a late message of the old one goes again. */
 static void
 on_forgotten(void *arg, const struct address *where)
 {
@@ -40,51 +48,176 @@ on_forgotten(void *arg, const struct address *where)
 
 	OBJ_CAST(c, arg, CLUSTER_MAGIC);
 	ch = channel_find(c->bus, where->room, where->channel);
-	if (ch != NULL) {
-		ch->last = (struct aqb_position){ .seq = 0 };
+	if (ch == NULL) {
+		return;
 	}
+	ch->last = (struct aqb_position){ .seq = 0 };
+	if (channel_is_unused(ch)) {
+		channel_free(&ch, false);
+	}
+}
+
+static void
+drop(const char *what, const char *node, const char *key)
+{
+	metric_add(METRIC_CLUSTER_DROPPED_TOTAL, 1);
+	LOG(AQB_WARNING, "what another node says makes no sense",
+	    F("what", what), F("node", node), F("key", key));
+}
+
+static bool
+is_own(const struct cluster *c, const char *node)
+{
+	return strcmp(node, c->bus->conf.node) == 0;
 }
 
 static void
 on_notice(void *arg, const char *node, struct aqb_slice notice)
 {
-	(void)arg;
-	(void)node;
-	(void)notice;
+	struct cluster *c;
+
+	OBJ_CAST(c, arg, CLUSTER_MAGIC);
+	if (!is_own(c, node) && !notice_read(c->bus, notice)) {
+		drop("notice", node, "");
+	}
+}
+
+static bool
+is_client_id(const char *id)
+{
+	size_t len = strlen(id);
+
+	return len < CLIENT_ID_SIZE && name_valid(id, len) &&
+	    strncmp(id, CLIENT_ID_PREFIX, strlen(CLIENT_ID_PREFIX)) == 0;
+}
+
+/* A client of this broker's, as all hear it.  What is left of an earlier life
+ * is taken away. */
+static bool
+own_client(struct cluster *c, const char *key, struct aqb_slice value)
+{
+	const char *id = key + 2;
+
+	if (c->syncing && value.len > 0 &&
+	    client_find(c->bus, id, strlen(id)) == NULL) {
+		store_share(c->bus->store, key, (struct aqb_slice){ NULL, 0 },
+		    0);
+		return true;
+	}
+	return remote_own_record(c, id, value);
+}
+
+/* One of a node's own records. */
+static bool
+node_record(struct cluster *c, const char *node, const char *key,
+    struct aqb_slice value)
+{
+	bool is_client = strncmp(key, "c:", 2) == 0;
+
+	if (is_client && !is_client_id(key + 2)) {
+		return false;
+	}
+	if (is_own(c, node)) {
+		return !is_client || own_client(c, key, value);
+	}
+	if (is_client) {
+		return remote_record(c, node, key + 2, value);
+	}
+	/* That it is there, or what a later version says. */
+	return value.len == 0 || node_get(c, node) != NULL;
+}
+
+static bool
+common_record(struct cluster *c, const char *key, struct aqb_slice value)
+{
+	const struct aqb_slice nothing = { NULL, 0 };
+	struct aqb_slice name = slice_of(key);
+	struct address where;
+
+	if (strncmp(key, "ch:", 3) != 0) {
+		return true;
+	}
+	name.data += 3;
+	name.len -= 3;
+	return address_read(name, nothing, AQB_CODE_INVALID_NAME, &where,
+		   NULL) == AQB_CODE_OK &&
+	    where.channel[0] != '\0' && settings_record(c, &where, value);
 }
 
 static void
 on_record(void *arg, const char *node, const char *key, struct aqb_slice value)
 {
-	(void)arg;
-	(void)node;
-	(void)key;
-	(void)value;
+	struct cluster *c;
+	bool ok;
+
+	OBJ_CAST(c, arg, CLUSTER_MAGIC);
+	ok = *node == '\0' ? common_record(c, key, value)
+			   : node_record(c, node, key, value);
+	if (!ok) {
+		drop("record", node, key);
+	}
 }
 
 static void
 on_node_gone(void *arg, const char *node)
 {
-	(void)arg;
-	(void)node;
+	struct cluster *c;
+
+	OBJ_CAST(c, arg, CLUSTER_MAGIC);
+	if (is_own(c, node)) {
+		remote_disown(c);
+	} else {
+		node_gone(c, node);
+	}
 }
 
 static void
 on_syncing(void *arg)
 {
-	(void)arg;
+	struct cluster *c;
+
+	OBJ_CAST(c, arg, CLUSTER_MAGIC);
+	c->syncing = true;
+	c->round++;
 }
 
 static void
 on_synced(void *arg)
 {
-	(void)arg;
+	struct cluster *c;
+
+	OBJ_CAST(c, arg, CLUSTER_MAGIC);
+	if (!c->syncing) {
+		return;
+	}
+	c->syncing = false;
+	node_sweep(c);
+	claims_sweep(c->claims, c->round);
+	settings_sweep(c);
+}
+
+/* This node is here, whether it has clients or not. */
+static void
+share_node(struct cluster *c)
+{
+	char text[160];
+	int len = snprintf(text, sizeof text,
+	    "{\"version\":\"%.64s\",\"started_at\":%lld}", c->bus->conf.version,
+	    (long long)c->bus->started);
+
+	store_share(c->bus->store, "node",
+	    (struct aqb_slice){ text, (size_t)len }, 0);
 }
 
 static void
 on_share_again(void *arg)
 {
-	(void)arg;
+	struct cluster *c;
+
+	OBJ_CAST(c, arg, CLUSTER_MAGIC);
+	share_node(c);
+	settings_share_all(c);
+	card_share_all(c);
 }
 
 struct channel *
@@ -111,6 +244,14 @@ cluster_channel(struct cluster *c, const char *room, const char *name)
 }
 
 void
+cluster_take_over(struct client *client, const char *old_id)
+{
+	if (client->bus->cluster != NULL) {
+		card_renamed(client, old_id, remote_take_over(client));
+	}
+}
+
+void
 cluster_free(struct cluster **clusterp)
 {
 	struct cluster *c;
@@ -119,6 +260,9 @@ cluster_free(struct cluster **clusterp)
 		return;
 	}
 	OBJ_TAKE(c, clusterp, CLUSTER_MAGIC);
+	timer_stop(&c->flush);
+	remote_forget_all(c);
+	claims_free(&c->claims);
 	c->magic = 0;
 	free(c);
 }
@@ -143,10 +287,32 @@ bus_follow(struct bus *bus, struct aqb_why *why)
 
 	c->magic = CLUSTER_MAGIC;
 	c->bus = bus;
+	c->claims = claims_new();
+	card_init(c);
 	bus->cluster = c;
 	err = store_follow(bus->store, &follower, why);
 	if (err != AQB_OK) {
 		cluster_free(&bus->cluster);
+		return err;
 	}
-	return err;
+	share_node(c);
+	return AQB_OK;
+}
+
+uint64_t
+bus_clients(const struct bus *bus)
+{
+	return bus->client_count;
+}
+
+uint64_t
+bus_remote_clients(const struct bus *bus)
+{
+	return cluster_remotes(bus);
+}
+
+uint64_t
+bus_nodes(const struct bus *bus)
+{
+	return bus->cluster == NULL ? 0 : node_count(bus->cluster);
 }

@@ -79,7 +79,7 @@ conclude(struct catchup *c, enum aqb_code code, const struct aqb_why *why)
 	}
 	joined.room = c->member->channel->room->name;
 	joined.channel = c->member->channel->name;
-	joined.member_count = c->member->channel->member_count;
+	joined.member_count = channel_members(c->member->channel);
 	joined.pos = c->tail;
 	joined.was_recovering = c->want.has_since;
 	joined.recovered = c->recovered;
@@ -463,7 +463,10 @@ make_member(struct client *client, struct channel *ch,
 	if (m != NULL) {
 		member_unlisten(m);
 	} else if ((m = member_new(client, ch)) != NULL) {
-		presence_joined(m);
+		struct aqb_client_info who;
+
+		member_info(m, &who);
+		presence_joined(ch, &who);
 		telemetry_emit("client_joined_channel", AQB_INFO,
 		    &(struct telemetry_fields){ .client_id = client->id,
 			.room = ch->room->name,

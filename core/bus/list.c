@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/why.h"
+#include "bus/remote.h"
 
 /* How many things one call looks at, shown or not. */
 #define LOOKS_MAX 10000
@@ -123,14 +124,12 @@ list_channels(struct bus *bus, const char *room_name, const char *client_type,
 	return AQB_CODE_OK;
 }
 
-#define ID_PREFIX "arq_client_"
-
 static void
 client_cursor(char next[AQB_CURSOR_SIZE], uint64_t serial,
     const struct client *client)
 {
 	snprintf(next, AQB_CURSOR_SIZE, "%" PRIu64 ".%s", serial,
-	    client->id + strlen(ID_PREFIX));
+	    client->id + strlen(CLIENT_ID_PREFIX));
 }
 
 static struct client *
@@ -138,7 +137,7 @@ client_of(struct bus *bus, const char *key)
 {
 	char id[CLIENT_ID_SIZE];
 
-	snprintf(id, sizeof id, ID_PREFIX "%s", key);
+	snprintf(id, sizeof id, CLIENT_ID_PREFIX "%s", key);
 	return client_find(bus, id, strlen(id));
 }
 
@@ -159,38 +158,90 @@ member_from(struct channel *ch, uint64_t serial, const char *key)
 	return m;
 }
 
+/* Those of other nodes come behind them; their cursors say so. */
+#define REMOTE_KEY 'r'
+
+static struct remote_member *
+remote_from(struct channel *ch, uint64_t serial, const char *key)
+{
+	char id[CLIENT_ID_SIZE];
+	struct remote_member *m = NULL;
+	struct remote *r;
+
+	if (*key != REMOTE_KEY) {
+		return TAILQ_FIRST(&ch->remote_members);
+	}
+	snprintf(id, sizeof id, CLIENT_ID_PREFIX "%s", key + 1);
+	r = remote_find(ch->bus, id, strlen(id));
+	if (r != NULL) {
+		m = remote_member_find(r, ch);
+	}
+	if (m != NULL && m->serial == serial) {
+		return TAILQ_NEXT(m, channel_link);
+	}
+	m = TAILQ_FIRST(&ch->remote_members);
+	while (m != NULL && m->serial <= serial) {
+		m = TAILQ_NEXT(m, channel_link);
+	}
+	return m;
+}
+
+/* One list being shown. */
+struct showing {
+	uint32_t left;
+	aqb_client_visit_f *visit;
+	void *arg;
+	char *next; /* the cursor behind what was shown last */
+};
+
+/* False: no more. */
+static bool
+show(struct showing *s, const struct aqb_client_info *info, uint64_t serial,
+    const char *key)
+{
+	if (s->left == 0 || !s->visit(s->arg, info)) {
+		return false;
+	}
+	s->left--;
+	snprintf(s->next, AQB_CURSOR_SIZE, "%" PRIu64 ".%s%s", serial, key,
+	    info->client_id + strlen(CLIENT_ID_PREFIX));
+	return true;
+}
+
 enum aqb_code
 list_members(struct channel *ch, const struct aqb_page *page,
     aqb_client_visit_f *visit, void *arg, char nextp[AQB_CURSOR_SIZE],
     struct aqb_why *why)
 {
-	struct member *m, *last = NULL;
+	static const char far[] = { REMOTE_KEY, '\0' };
+	struct showing s = { page->limit, visit, arg, nextp };
+	struct aqb_client_info info;
+	struct remote_member *r;
+	struct member *m = NULL;
 	const char *key = "";
 	uint64_t serial = 0;
-	uint32_t shown = 0;
 
 	nextp[0] = '\0';
 	if (page->cursor != NULL && !cursor_read(page->cursor, &serial, &key)) {
 		return bad_cursor(why);
 	}
-	for (m = member_from(ch, serial, key); m != NULL;
-	     m = TAILQ_NEXT(m, channel_link)) {
-		struct aqb_client_info info;
-
-		if (shown == page->limit) {
-			break;
-		}
-		client_info(m->client, &info);
-		info.joined_at = m->joined_at;
-		if (!visit(arg, &info)) {
-			break;
-		}
-		shown++;
-		last = m;
+	if (*key != REMOTE_KEY) {
+		m = member_from(ch, serial, key);
 	}
-	if (m != NULL && last != NULL) {
-		client_cursor(nextp, last->serial, last->client);
+	for (; m != NULL; m = TAILQ_NEXT(m, channel_link)) {
+		member_info(m, &info);
+		if (!show(&s, &info, m->serial, "")) {
+			return AQB_CODE_OK;
+		}
 	}
+	for (r = remote_from(ch, serial, key); r != NULL;
+	     r = TAILQ_NEXT(r, channel_link)) {
+		remote_member_info(r, &info);
+		if (!show(&s, &info, r->serial, far)) {
+			return AQB_CODE_OK;
+		}
+	}
+	nextp[0] = '\0';
 	return AQB_CODE_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/obj.h"
 #include "bus/channel.h"
+#include "bus/cluster.h"
 #include "bus/group.h"
 #include "bus/join.h"
 #include "bus/presence.h"
@@ -44,7 +45,15 @@ member_new(struct client *client, struct channel *ch)
 	}
 	ch->by_type[client->type]++;
 	timer_stop(&ch->idle);
+	cluster_touch(client);
 	return m;
+}
+
+void
+member_info(const struct member *m, struct aqb_client_info *infop)
+{
+	client_info(m->client, infop);
+	infop->joined_at = m->joined_at;
 }
 
 void
@@ -67,9 +76,8 @@ member_free(struct member **memberp)
 		ch->presence_count--;
 	}
 	join_forget(m);
-	if (ch->member_count == 0 && !ch->is_protected && !ch->has_settings) {
-		timer_set(ch->bus->loop, &ch->idle, ch->bus->conf.channel_idle);
-	}
+	cluster_touch(m->client);
+	channel_rest(ch);
 	m->magic = 0;
 	free(m);
 }
@@ -111,6 +119,6 @@ member_leave(struct member **memberp, bool lost)
 		.room = m->channel->room->name,
 		.channel = m->channel->name });
 	member_unlisten(m);
-	presence_left(m, lost);
+	presence_left(m->channel, m->client->id, m->presence, lost);
 	member_free(memberp);
 }

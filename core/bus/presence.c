@@ -124,7 +124,7 @@ message_for(struct channel *ch, const struct batch *batch, const char *but)
 	text_address(&b, ch);
 	buf_puts(&b, ",\"payload\":{\"event\":\"presence\",");
 	put_changes(&b, batch, but);
-	buf_printf(&b, ",\"member_count\":%u}}", ch->member_count);
+	buf_printf(&b, ",\"member_count\":%u}}", channel_members(ch));
 	if (!b.failed) {
 		msg = msg_text(b.data, b.len);
 	}
@@ -278,24 +278,24 @@ note(struct channel *ch, const char *id, char *record)
 }
 
 void
-presence_joined(struct member *m)
+presence_joined(struct channel *ch, const struct aqb_client_info *who)
 {
-	struct absent *a = absent_find(m->channel, m->client->id);
+	struct absent *a = absent_find(ch, who->client_id);
 	struct buf b = { 0 };
 	char *record;
 	size_t len;
 
 	if (a != NULL) {
-		absent_free(m->client->bus, a); /* it never was away */
+		absent_free(ch->bus, a); /* it never was away */
 		return;
 	}
-	if (is_unwatched(m->channel, 0)) {
+	if (is_unwatched(ch, 0)) {
 		return;
 	}
-	client_record(m->client, m->joined_at, &b);
+	client_record(who, &b);
 	record = buf_take(&b, &len);
 	if (record != NULL) {
-		note(m->channel, m->client->id, record);
+		note(ch, who->client_id, record);
 	}
 }
 
@@ -312,28 +312,27 @@ on_grace_over(void *arg)
 }
 
 void
-presence_left(struct member *m, bool lost)
+presence_left(struct channel *ch, const char *id, bool watches, bool lost)
 {
-	struct channel *ch = m->channel;
 	struct bus *bus = ch->bus;
 	struct absent *a;
 
-	if (is_unwatched(ch, m->presence ? 1 : 0)) {
+	if (is_unwatched(ch, watches ? 1 : 0)) {
 		return;
 	}
 	if (!lost || bus->conf.presence_grace == 0) {
-		note(ch, m->client->id, NULL);
+		note(ch, id, NULL);
 		return;
 	}
 	a = xnew(sizeof *a);
-	strcpy(a->key.id, m->client->id);
+	strcpy(a->key.id, id);
 	a->key.channel_serial = ch->serial;
 	a->channel = ch;
 	timer_init(&a->timer, on_grace_over, a);
 	HASH_ADD(hh, bus->absents, key, sizeof a->key, a);
 	if (!HASH_WAS_ADDED(a)) {
 		free(a);
-		note(ch, m->client->id, NULL);
+		note(ch, id, NULL);
 		return;
 	}
 	ch->absent_count++;

@@ -11,10 +11,12 @@
 
 #include "bus/channel.h"
 
-void presence_joined(struct member *member);
+/* Who: with `joined_at`. */
+void presence_joined(struct channel *ch, const struct aqb_client_info *who);
 
-/* Before the member is taken out of its channel. */
-void presence_left(struct member *member, bool lost);
+/* Before the member is taken out of its channel; `watches`: it is one of
+ * those that are told. */
+void presence_left(struct channel *ch, const char *id, bool watches, bool lost);
 
 /* The channel goes: nothing more is told. */
 void presence_stop(struct channel *ch);

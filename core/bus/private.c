@@ -5,7 +5,9 @@
 
 #include "base/buf.h"
 #include "base/why.h"
+#include "bus/notice.h"
 #include "bus/publish.h"
+#include "bus/remote.h"
 #include "bus/text.h"
 #include "host/metric.h"
 #include "proto/msg.h"
@@ -17,7 +19,35 @@ struct sending {
 	uint64_t mark; /* so that naming one twice sends once */
 	uint32_t delivered;
 	struct buf missing;
+	/* On other nodes: so many, by these ids, named so by the sender. */
+	uint32_t far;
+	struct buf far_ids;
+	struct buf far_names;
 };
+
+static void
+add(struct buf *list, const char *text, size_t len)
+{
+	if (list->len > 0) {
+		buf_putc(list, ',');
+	}
+	buf_add(list, text, len);
+}
+
+static void
+note_far(struct sending *s, struct remote *r, const struct json_value *value)
+{
+	if (r->mark == s->mark) {
+		return;
+	}
+	r->mark = s->mark;
+	s->far++;
+	if (s->far_ids.len > 0) {
+		buf_putc(&s->far_ids, ',');
+	}
+	buf_json_str(&s->far_ids, r->id);
+	add(&s->far_names, value->text, value->len);
+}
 
 static bool
 send_to_one(void *arg, const struct json_value *value)
@@ -25,16 +55,21 @@ send_to_one(void *arg, const struct json_value *value)
 	struct sending *s = arg;
 	char name[AQB_CLIENT_ID_MAX];
 	struct client *client = NULL;
+	struct remote *remote = NULL;
 	size_t len;
 
 	if (json_decode(value, name, sizeof name, &len)) {
 		client = client_find_any(s->bus, name, len);
+		if (client == NULL) {
+			remote = remote_find_any(s->bus, name, len);
+		}
+	}
+	if (remote != NULL) {
+		note_far(s, remote, value);
+		return true;
 	}
 	if (client == NULL || client->dropped) {
-		if (s->missing.len > 0) {
-			buf_putc(&s->missing, ',');
-		}
-		buf_add(&s->missing, value->text, value->len);
+		add(&s->missing, value->text, value->len);
 		return true;
 	}
 	if (client->private_mark != s->mark) {
@@ -74,6 +109,35 @@ send_to_all(struct sending *s, const struct json_value *to)
 	}
 }
 
+/* Those on other nodes, with one notice for all; or they count as missing. */
+static int
+send_far(struct sending *s, const struct json_value *to)
+{
+	int err;
+
+	if (s->far == 0) {
+		return AQB_OK;
+	}
+	err = notice_private(s->bus, s->msg, &s->far_ids, to);
+	if (err == AQB_OK) {
+		s->delivered += s->far;
+	} else {
+		add(&s->missing, buf_text(&s->far_names), s->far_names.len);
+	}
+	return err;
+}
+
+/* All who could be reached are elsewhere, and that is cut off. */
+static void
+refuse_far(struct client *client, const struct envelope *env,
+    struct sighting *seen)
+{
+	dedupe_drop(client->bus->dedupe, &seen);
+	client_storage_error(client, env->id, "false",
+	    "storage: the other nodes cannot be reached now; repeating it "
+	    "with the same id is safe");
+}
+
 /* Tell the sender, and remember the outcome for a repetition. */
 static void
 conclude(struct client *client, const struct envelope *env,
@@ -89,7 +153,7 @@ conclude(struct client *client, const struct envelope *env,
 		client_error(client, env->id, AQB_CODE_TARGET_NOT_FOUND, &why);
 		return;
 	}
-	metric_add(METRIC_PRIVATE_TOTAL, s->delivered);
+	metric_add(METRIC_PRIVATE_TOTAL, s->delivered - s->far);
 	if (seen != NULL) {
 		seen->delivered = s->delivered;
 	}
@@ -106,6 +170,7 @@ private_send(struct client *client, const struct envelope *env,
 	struct bus *bus = client->bus;
 	struct sending s = { .bus = bus, .msg = *msgp };
 	struct sighting *seen;
+	bool cut_off = false;
 
 	if (publish_is_repeated(client, "", env, &seen)) {
 		msg_unref(msgp);
@@ -121,7 +186,17 @@ private_send(struct client *client, const struct envelope *env,
 	msg_stamp(s.msg, NULL);
 	s.mark = ++bus->mark;
 	send_to_all(&s, &env->to);
-	conclude(client, env, &s, seen);
+	if (send_far(&s, &env->to) != AQB_OK) {
+		s.far = 0;
+		cut_off = s.delivered == 0;
+	}
+	if (cut_off) {
+		refuse_far(client, env, seen);
+	} else {
+		conclude(client, env, &s, seen);
+	}
 	buf_fini(&s.missing);
+	buf_fini(&s.far_ids);
+	buf_fini(&s.far_names);
 	msg_unref(msgp);
 }

@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "base/why.h"
 #include "bus/alias.h"
+#include "bus/card.h"
 #include "proto/name.h"
 
 #define SCREEN_NAME_MAX 128
@@ -98,7 +99,8 @@ check_alias(const struct client *client, const char *alias, struct aqb_why *why)
 		    AQB_NAME_MAX);
 	}
 	holder = alias_find(client->bus, alias, len);
-	if (holder != NULL && holder != client) {
+	if ((holder != NULL && holder != client) ||
+	    alias_is_elsewhere(client, alias)) {
 		return reject(why, AQB_CODE_ALIAS_TAKEN, "alias",
 		    "alias: \"%s\" is taken by another client", alias);
 	}
@@ -153,6 +155,7 @@ static enum aqb_code
 set_alias(struct client *client, const char *alias)
 {
 	struct profile *p = client->profile;
+	bool had;
 
 	if (alias == NULL ||
 	    (p->alias != NULL && strcmp(p->alias, alias) == 0)) {
@@ -165,7 +168,8 @@ set_alias(struct client *client, const char *alias)
 			return code;
 		}
 	}
-	if (p->alias != NULL) {
+	had = p->alias != NULL;
+	if (had) {
 		alias_remove(client->bus, p->alias);
 	}
 	if (!set_text(&p->alias, alias)) {
@@ -174,7 +178,29 @@ set_alias(struct client *client, const char *alias)
 		p->alias = NULL;
 		return AQB_CODE_INTERNAL;
 	}
+	if (had) {
+		card_share_now(client); /* before anybody else takes it */
+	}
 	return AQB_CODE_OK;
+}
+
+void
+profile_lose_alias(struct client *client)
+{
+	char *alias = client->profile->alias;
+	struct aqb_why why;
+
+	client->profile->alias = NULL;
+	alias_remove(client->bus, alias);
+	reject(&why, AQB_CODE_ALIAS_TAKEN, "alias",
+	    "alias: \"%s\" is taken away: a client of another node took it at "
+	    "the same moment, and before",
+	    alias);
+	free(alias);
+	client_error(client, (struct aqb_slice){ NULL, 0 },
+	    AQB_CODE_ALIAS_TAKEN, &why);
+	client_tell_identity(client);
+	cluster_touch(client);
 }
 
 /* Its channels count their members by type. */

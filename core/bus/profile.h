@@ -12,4 +12,7 @@ void profile_free(struct profile **profilep);
 enum aqb_code profile_set(struct client *client,
     const struct aqb_identity *identity, struct aqb_why *why);
 
+/* Another client was called so before: take its alias away, and say so. */
+void profile_lose_alias(struct client *client);
+
 #endif

@@ -8,8 +8,10 @@
 #include "bus/activity.h"
 #include "bus/group.h"
 #include "bus/join.h"
+#include "bus/notice.h"
 #include "bus/private.h"
 #include "bus/publish.h"
+#include "bus/remote.h"
 #include "bus/report.h"
 #include "bus/text.h"
 #include "host/metric.h"
@@ -110,7 +112,17 @@ room_member_count(struct room *room)
 			m->client->private_mark = mark;
 		}
 	}
-	return n;
+	return n + remote_count_room(room, mark);
+}
+
+/* The other nodes cannot be told: then nobody is. */
+static void
+refuse_unplaced(struct client *client, struct aqb_slice request_id,
+    struct sighting *seen)
+{
+	dedupe_drop(client->bus->dedupe, &seen);
+	client_storage_error(client, request_id, "false",
+	    "storage: the other nodes cannot be told now; nobody was");
 }
 
 /* Seal and stamp what belongs to no channel. */
@@ -160,6 +172,10 @@ send_to_room(struct client *client, struct port_up *up, struct aqb_why *why)
 	}
 	seal_unplaced(client->bus, up->msg, env->id,
 	    envelope_type_name(env->type), room->name, client->id);
+	if (notice_unplaced(client->bus, up->msg) != AQB_OK) {
+		refuse_unplaced(client, env->id, seen);
+		return AQB_CODE_OK;
+	}
 	router_deliver_room(room, up->msg, client, up->received_us);
 	ack_unplaced(client, env, up->msg, seen);
 	return AQB_CODE_OK;
@@ -175,6 +191,10 @@ send_to_everybody(struct client *client, struct port_up *up)
 	}
 	seal_unplaced(client->bus, up->msg, up->env.id, "system", "*",
 	    client->id);
+	if (notice_unplaced(client->bus, up->msg) != AQB_OK) {
+		refuse_unplaced(client, up->env.id, seen);
+		return AQB_CODE_OK;
+	}
 	bus_deliver(client->bus, PORT_LANE_ALL, up->msg, client, 0,
 	    up->received_us);
 	ack_unplaced(client, &up->env, up->msg, seen);
@@ -430,17 +450,22 @@ router_broadcast(struct bus *bus, const char *room_name, const char *name,
 		return reject(why, AQB_CODE_INTERNAL, NULL, "out of memory");
 	}
 	if (ch != NULL) {
-		*deliveredp = ch->member_count;
+		*deliveredp = channel_members(ch);
 		publish_own(ch, &msg);
 		return AQB_CODE_OK;
 	}
 	seal_unplaced(bus, msg, (struct aqb_slice){ NULL, 0 }, "system",
 	    room == NULL ? "*" : room->name, "arqonbus");
+	if (notice_unplaced(bus, msg) != AQB_OK) {
+		msg_unref(&msg);
+		return reject(why, AQB_CODE_STORAGE_UNAVAILABLE, NULL,
+		    "storage: the other nodes cannot be told now; nobody was");
+	}
 	if (room != NULL) {
 		*deliveredp = room_member_count(room);
 		router_deliver_room(room, msg, NULL, 0);
 	} else {
-		*deliveredp = bus->client_count;
+		*deliveredp = bus->client_count + cluster_remotes(bus);
 		bus_deliver(bus, PORT_LANE_ALL, msg, NULL, 0, 0);
 	}
 	msg_unref(&msg);

@@ -198,20 +198,21 @@ session_check(const struct session *s, const char *token, size_t len,
 }
 
 void
-session_remember(struct session *s, struct client *client)
+session_keep(struct session *s, const char *id, struct profile **profilep,
+    enum client_type type)
 {
 	struct parted *p;
 	struct parted *old;
 
 	OBJ_CHECK(s, SESSION_MAGIC);
-	if (client->profile == NULL && client->type == CLIENT_UNKNOWN) {
+	if (*profilep == NULL && type == CLIENT_UNKNOWN) {
 		return;
 	}
 	p = try_new(sizeof *p);
 	if (p == NULL) {
 		return;
 	}
-	memcpy(p->id, client->id, sizeof p->id);
+	memcpy(p->id, id, strlen(id) + 1);
 	HASH_FIND(hh, s->by_id, p->id, strlen(p->id), old);
 	if (old != NULL) {
 		forget(s, old);
@@ -221,14 +222,20 @@ session_remember(struct session *s, struct client *client)
 		free(p);
 		return;
 	}
-	p->profile = client->profile;
-	p->type = client->type;
-	p->until = loop_now(client->bus->loop) + REMEMBERED_MS;
-	client->profile = NULL;
+	p->profile = *profilep;
+	p->type = type;
+	p->until = loop_now(s->loop) + REMEMBERED_MS;
+	*profilep = NULL;
 	TAILQ_INSERT_TAIL(&s->by_age, p, link);
 	if (++s->count > REMEMBERED_MAX) {
 		forget(s, TAILQ_FIRST(&s->by_age));
 	}
+}
+
+void
+session_remember(struct session *s, struct client *client)
+{
+	session_keep(s, client->id, &client->profile, client->type);
 }
 
 /* An alias that somebody took meanwhile does not come back. */

@@ -37,6 +37,10 @@ bool session_check(const struct session *s, const char *token, size_t len,
 /* Keep the profile of a client that leaves: moved out of it. */
 void session_remember(struct session *s, struct client *client);
 
+/* The same of anybody's: *profilep is moved out. */
+void session_keep(struct session *s, const char *id, struct profile **profilep,
+    enum client_type type);
+
 /* Give it back to a client of the same id. */
 void session_recall(struct session *s, struct client *client);
 

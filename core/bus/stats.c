@@ -5,6 +5,7 @@
 
 #include "base/hist.h"
 #include "base/obj.h"
+#include "bus/cluster.h"
 #include "host/metric.h"
 #include "host/store.h"
 #include "host/telemetry.h"
@@ -45,7 +46,7 @@ stats_fill(const struct bus *bus, struct aqb_stats *s)
 		.version = bus->conf.version,
 		.node = bus->conf.node,
 		.uptime = (loop_now(bus->loop) - bus->started_mono) / 1000,
-		.clients = bus->client_count,
+		.clients = bus->client_count + cluster_remotes(bus),
 		.rooms = bus->room_count,
 		.channels = bus->channel_count,
 		.received = bus->received,

@@ -120,7 +120,11 @@ put_bus(const struct pages *pages, struct buf *b)
 
 	api->stats(NULL, &s);
 	metric_put(b, "arqonbus_clients", "Clients connected.", "gauge",
-	    s.clients);
+	    bus_clients(pages->bus));
+	metric_put(b, "arqonbus_cluster_nodes", "Other nodes of the cluster.",
+	    "gauge", bus_nodes(pages->bus));
+	metric_put(b, "arqonbus_cluster_clients", "Clients of other nodes.",
+	    "gauge", bus_remote_clients(pages->bus));
 	metric_put(b, "arqonbus_rooms", "Rooms.", "gauge", s.rooms);
 	metric_put(b, "arqonbus_channels", "Channels.", "gauge", s.channels);
 	metric_put(b, "arqonbus_messages_received_total",

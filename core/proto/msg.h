@@ -103,6 +103,11 @@ void msg_view(const struct aqb_msg *msg, struct aqb_msg_view *view);
 struct aqb_msg *msg_make(const struct aqb_msg_view *view,
     const struct aqb_position *pos);
 
+/* The same of what belongs to no channel and has no position; `to` is a JSON
+ * value, or empty. */
+struct aqb_msg *msg_make_unplaced(const struct aqb_msg_view *view,
+    struct aqb_slice to);
+
 /* How many messages there are in this process, for tests and metrics. */
 uint64_t msg_alive(void);
 

@@ -81,6 +81,7 @@ struct aqb_client_info {
 	uint64_t received; /* messages it has sent us */
 	bool admin, binary, resumed;
 	/* ABI 0.1 ends here.  Add below this line only. */
+	const char *node; /* where it is, in a cluster; else NULL */
 };
 
 /* What identify changes; NULL leaves as it is, "" takes away. */

@@ -358,7 +358,8 @@ AT(aqb_client_info, received, 104);
 AT(aqb_client_info, admin, 112);
 AT(aqb_client_info, binary, 113);
 AT(aqb_client_info, resumed, 114);
-SIZE(aqb_client_info, 120);
+AT(aqb_client_info, node, 120);
+SIZE(aqb_client_info, 128);
 
 AT(aqb_identity, size, 0);
 AT(aqb_identity, client_type, 8);

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What another node says of one of its clients: read, and compared with what
+ * it said before. */
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "bus/card.h"
+#include "bus/claim.h"
+#include "bus/profile.h"
+#include "bus/remote.h"
+#include "proto/json.h"
+#include "proto/name.h"
+
+#define TEXT_MAX 1024
+
+/* A record, its texts not decoded yet. */
+struct said {
+	struct json_value type, alias, screen_name, avatar, personality;
+	struct json_value resumed, admin, channels;
+	struct json_value since, connected_at;
+};
+
+static bool
+take_field(void *arg, const char *key, size_t len, bool escaped,
+    const struct json_value *value)
+{
+	struct said *s = arg;
+	const struct {
+		const char *key;
+		struct json_value *to;
+	} field[] = {
+		{ "since", &s->since },
+		{ "connected_at", &s->connected_at },
+		{ "type", &s->type },
+		{ "alias", &s->alias },
+		{ "screen_name", &s->screen_name },
+		{ "avatar", &s->avatar },
+		{ "personality", &s->personality },
+		{ "resumed", &s->resumed },
+		{ "admin", &s->admin },
+		{ "channels", &s->channels },
+	};
+
+	for (size_t i = 0; i < sizeof field / sizeof field[0]; i++) {
+		if (json_key_is(key, len, escaped, field[i].key)) {
+			*field[i].to = *value;
+		}
+	}
+	return true; /* later versions may say more */
+}
+
+static bool
+read_time(const struct json_value *value, int64_t *timep)
+{
+	uint64_t n;
+
+	if (!json_u64(value, &n) || n > (uint64_t)CLOCK_WALL_MAX) {
+		return false;
+	}
+	*timep = (int64_t)n;
+	return true;
+}
+
+/* One member of `channels`: "room:channel", and when it was joined. */
+static bool
+read_membership(const char *key, size_t len, const struct json_value *value,
+    struct address *addressp, int64_t *joined_atp)
+{
+	struct aqb_slice room, channel;
+
+	if (!address_split(key, len, &room, &channel) ||
+	    !name_valid(room.data, room.len) ||
+	    !name_valid(channel.data, channel.len) ||
+	    !read_time(value, joined_atp)) {
+		return false;
+	}
+	memcpy(addressp->room, room.data, room.len);
+	addressp->room[room.len] = '\0';
+	memcpy(addressp->channel, channel.data, channel.len);
+	addressp->channel[channel.len] = '\0';
+	return true;
+}
+
+static bool
+check_membership(void *arg, const char *key, size_t len, bool escaped,
+    const struct json_value *value)
+{
+	struct address address;
+	int64_t joined_at;
+
+	(void)arg;
+	(void)escaped;
+	return read_membership(key, len, value, &address, &joined_at);
+}
+
+/* Absent is fine. */
+static bool
+read_text(const struct json_value *value, char text[TEXT_MAX + 1])
+{
+	size_t len = 0;
+
+	if (value->len > 0 && !json_decode(value, text, TEXT_MAX, &len)) {
+		return false;
+	}
+	text[len] = '\0';
+	return true;
+}
+
+static bool
+set_text(const struct json_value *value, char **place)
+{
+	char text[TEXT_MAX + 1];
+
+	if (!read_text(value, text)) {
+		return false;
+	}
+	if (*text != '\0') {
+		*place = try_strndup(text, strlen(text));
+		return *place != NULL;
+	}
+	return true;
+}
+
+static bool
+read_alias(const struct said *s, struct profile *p)
+{
+	return set_text(&s->alias, &p->alias) &&
+	    (p->alias == NULL || alias_valid(p->alias, strlen(p->alias)));
+}
+
+/* Everything in it but where it is and since when. */
+struct description {
+	enum client_type type;
+	int64_t since, connected_at;
+	struct profile *profile;
+};
+
+static bool
+describe(const struct said *s, struct description *d)
+{
+	char type[TEXT_MAX + 1];
+
+	d->profile = try_new(sizeof *d->profile);
+	return d->profile != NULL && read_text(&s->type, type) &&
+	    (*type == '\0' || client_type_parse(type, &d->type)) &&
+	    read_time(&s->since, &d->since) &&
+	    read_time(&s->connected_at, &d->connected_at) &&
+	    read_alias(s, d->profile) &&
+	    set_text(&s->screen_name, &d->profile->screen_name) &&
+	    set_text(&s->avatar, &d->profile->avatar) &&
+	    set_text(&s->personality, &d->profile->personality);
+}
+
+static bool
+read_record(struct aqb_slice value, struct said *s, struct description *d)
+{
+	size_t at;
+
+	memset(s, 0, sizeof *s);
+	memset(d, 0, sizeof *d);
+	if (json_members(value.data, value.len, take_field, s, &at) ==
+		JSON_OK &&
+	    s->channels.type == JSON_OBJECT &&
+	    json_members(s->channels.text, s->channels.len, check_membership,
+		NULL, &at) == JSON_OK &&
+	    describe(s, d)) {
+		return true;
+	}
+	profile_free(&d->profile);
+	return false;
+}
+
+/* While the memberships of one record are gone through.  Both are in the same
+ * order but for what has changed: `next` is where to look first. */
+struct walk {
+	struct cluster *cluster;
+	struct remote *remote;
+	struct remote_member *next;
+	uint32_t round;
+};
+
+static struct remote_member *
+find_from(const struct walk *w, const struct channel *ch)
+{
+	struct remote_member *m = w->next;
+
+	while (m != NULL && m->channel != ch) {
+		m = TAILQ_NEXT(m, remote_link);
+	}
+	return m != NULL ? m : remote_member_find(w->remote, ch);
+}
+
+static bool
+see_membership(void *arg, const char *key, size_t len, bool escaped,
+    const struct json_value *value)
+{
+	struct walk *w = arg;
+	struct remote_member *m = NULL;
+	struct address where;
+	struct channel *ch;
+	int64_t joined_at;
+
+	(void)escaped;
+	read_membership(key, len, value, &where, &joined_at);
+	ch = cluster_channel(w->cluster, where.room, where.channel);
+	if (ch == NULL) {
+		return true; /* said so */
+	}
+	m = find_from(w, ch);
+	if (m == NULL) {
+		m = remote_member_new(w->remote, ch, joined_at);
+	}
+	if (m != NULL) {
+		m->seen = w->round;
+		w->next = TAILQ_NEXT(m, remote_link);
+	}
+	return true;
+}
+
+/* `moved`: what is missing is because it just came to another node. */
+static void
+compare_channels(struct cluster *c, struct remote *r,
+    const struct json_value *channels, bool moved)
+{
+	struct walk w = {
+		.cluster = c,
+		.remote = r,
+		.next = TAILQ_FIRST(&r->members),
+		.round = ++c->walks,
+	};
+	struct remote_member *m, *next;
+	size_t at;
+
+	json_members(channels->text, channels->len, see_membership, &w, &at);
+	for (m = TAILQ_FIRST(&r->members); m != NULL; m = next) {
+		next = TAILQ_NEXT(m, remote_link);
+		if (m->seen != w.round) {
+			remote_member_leave(m, moved);
+		}
+	}
+}
+
+static void
+apply(struct node *node, struct remote *r, const struct said *s,
+    struct description *d)
+{
+	struct cluster *c = node->cluster;
+	bool moved = r->node != node;
+
+	remote_move(r, node);
+	r->round = c->round;
+	r->since = d->since;
+	r->connected_at = d->connected_at;
+	r->last_activity = c->bus->wall;
+	r->resumed = s->resumed.type == JSON_TRUE;
+	r->admin = s->admin.type == JSON_TRUE;
+	profile_free(&r->profile);
+	r->profile = d->profile;
+	d->profile = NULL;
+	claims_say(c->claims, r->id, r->profile->alias, c->round);
+	remote_retype(r, d->type);
+	compare_channels(c, r, &s->channels, moved);
+}
+
+/* Of two that say they have it the later has it; of two at once, that with
+ * the higher name. */
+static bool
+is_newer(int64_t since, const char *node, int64_t known, const char *known_node)
+{
+	return since != known ? since > known : strcmp(node, known_node) > 0;
+}
+
+/* Does the node have it, as far as this broker knows? */
+static bool
+has_it(struct cluster *c, const char *node, const char *id, int64_t since)
+{
+	struct client *client = client_find(c->bus, id, strlen(id));
+	struct remote *r = remote_find(c->bus, id, strlen(id));
+
+	if (client != NULL) {
+		if (!is_newer(since, node, card_since(client),
+			c->bus->conf.node)) {
+			return false;
+		}
+		client_replace(client);
+	}
+	return r == NULL || strcmp(r->node->name, node) == 0 ||
+	    is_newer(since, node, r->since, r->node->name);
+}
+
+static void
+withdrawn(struct cluster *c, const char *node, const char *id)
+{
+	struct remote *r = remote_find(c->bus, id, strlen(id));
+
+	if (r != NULL && strcmp(r->node->name, node) == 0) {
+		remote_lost(r);
+	}
+}
+
+bool
+remote_record(struct cluster *c, const char *node_name, const char *id,
+    struct aqb_slice value)
+{
+	struct node *node;
+	struct description d;
+	struct said s;
+	struct remote *r;
+
+	if (value.len == 0) {
+		withdrawn(c, node_name, id);
+		return true;
+	}
+	node = node_get(c, node_name);
+	if (node == NULL || !read_record(value, &s, &d)) {
+		return false;
+	}
+	if (has_it(c, node_name, id, d.since)) {
+		r = remote_find(c->bus, id, strlen(id));
+		if (r == NULL) {
+			r = remote_new(node, id);
+		}
+		if (r != NULL) {
+			apply(node, r, &s, &d);
+		}
+	}
+	profile_free(&d.profile);
+	return true;
+}
+
+bool
+remote_own_record(struct cluster *c, const char *id, struct aqb_slice value)
+{
+	struct client *client = client_find(c->bus, id, strlen(id));
+	const char *alias;
+	struct description d;
+	struct said s;
+
+	if (value.len == 0) {
+		/* Unless another node has told that it is there now. */
+		if (remote_find(c->bus, id, strlen(id)) == NULL) {
+			claims_say(c->claims, id, NULL, c->round);
+		}
+		return true;
+	}
+	if (!read_record(value, &s, &d)) {
+		return false;
+	}
+	alias = d.profile->alias;
+	if (!claims_say(c->claims, id, alias, c->round) && client != NULL &&
+	    client_alias(client) != NULL &&
+	    strcmp(client_alias(client), alias) == 0) {
+		profile_lose_alias(client);
+	}
+	profile_free(&d.profile);
+	return true;
+}
