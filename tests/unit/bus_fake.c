@@ -8,6 +8,7 @@
 
 #include "../plugins/fake_clock.h"
 #include "base/hash.h"
+#include "base/hist.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/why.h"
@@ -29,9 +30,17 @@
 struct bus_conf settings;
 struct bus *bus;
 
+/* A broker: there is one, or the nodes of a cluster. */
+struct world {
+	struct bus *bus;
+	struct store *store;
+	struct port port;
+};
+
 /* A peer and what the worker knows of it. */
 struct wire {
 	struct peer peer;
+	struct world *world;
 	bool is_asked; /* PORT_TELL waits */
 	char *text[TEXTS];
 	size_t from, to;
@@ -42,8 +51,10 @@ struct wire {
 
 struct loop *loop;
 struct desk *desk;
-static struct store *store;
-static struct port port;
+static struct world worlds[CLUSTER_NODES];
+static size_t world_count = 1;
+static struct world *here;
+static bool is_cluster;
 static struct wire *wires[PEERS];
 static size_t wire_count;
 static struct peer *caller;
@@ -79,13 +90,13 @@ is_in_lane(const struct wire *w, uint32_t lane)
 }
 
 static void
-deliver(const struct port_down *d)
+deliver(const struct world *world, const struct port_down *d)
 {
 	for (size_t i = 0; i < wire_count; i++) {
 		struct wire *w = wires[i];
 
-		if (w->peer.is_closed || &w->peer.conn == d->conn ||
-		    !is_in_lane(w, d->lane) ||
+		if (w->world != world || w->peer.is_closed ||
+		    &w->peer.conn == d->conn || !is_in_lane(w, d->lane) ||
 		    (d->mark != 0 && w->mark == d->mark)) {
 			continue;
 		}
@@ -108,7 +119,7 @@ leave_lane(struct wire *w, uint32_t lane)
 static struct port_up *
 post(struct wire *w, enum port_up_kind kind)
 {
-	struct port_up *up = mailbox_add(port.up);
+	struct port_up *up = mailbox_add(w->world->port.up);
 
 	up->kind = kind;
 	up->conn = &w->peer.conn;
@@ -137,7 +148,7 @@ forget_texts(struct wire *w)
 }
 
 static void
-obey(struct port_down *d)
+obey(struct world *world, struct port_down *d)
 {
 	struct wire *w = wire_of(d->conn);
 
@@ -152,7 +163,7 @@ obey(struct port_down *d)
 		leave_lane(w, d->lane);
 		break;
 	case PORT_DELIVER:
-		deliver(d);
+		deliver(world, d);
 		break;
 	case PORT_SEND:
 		if (!w->peer.is_closed) {
@@ -179,7 +190,7 @@ obey(struct port_down *d)
 		w->is_asked = true;
 		break;
 	}
-	port_unload(&port, d);
+	port_unload(&world->port, d);
 }
 
 static bool
@@ -188,8 +199,10 @@ worker_turn(void *arg)
 	struct port_down *d;
 
 	(void)arg;
-	while ((d = mailbox_take(port.down)) != NULL) {
-		obey(d);
+	for (size_t i = 0; i < world_count; i++) {
+		while ((d = mailbox_take(worlds[i].port.down)) != NULL) {
+			obey(&worlds[i], d);
+		}
 	}
 	for (size_t i = 0; i < wire_count; i++) {
 		struct wire *w = wires[i];
@@ -202,13 +215,25 @@ worker_turn(void *arg)
 	return false;
 }
 
+static bool
+something_is_up(void)
+{
+	for (size_t i = 0; i < world_count; i++) {
+		if (mailbox_count(worlds[i].port.up) > 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 void
 settle(void)
 {
-	for (int i = 0; i < TURNS || mailbox_count(port.up) > 0 ||
+	for (int i = 0; i < TURNS || something_is_up() ||
 	     desk_open(desk) > backend_waits();
 	     i++) {
 		ck_assert_int_lt(i, 1000);
+		cluster_tells();
 		loop_turn(loop, false);
 	}
 }
@@ -224,7 +249,8 @@ come_with_token(const char *query, const char *token)
 
 	ck_assert_uint_lt(wire_count, PEERS);
 	wires[wire_count++] = w;
-	w->peer.conn.port = &port;
+	w->world = here;
+	w->peer.conn.port = &here->port;
 	snprintf(hello->address, sizeof hello->address, "127.0.0.1:%zu",
 	    wire_count);
 	hello->query = xstrdup(query);
@@ -276,10 +302,10 @@ has_room_often(struct peer *peer, size_t times)
 	for (size_t i = 0; i < times; i++) {
 		post((struct wire *)peer, PORT_READY);
 	}
-	bus_turn_end(bus);
-	left = mailbox_count(port.up);
+	bus_turn_end(here->bus);
+	left = mailbox_count(here->port.up);
 	settle();
-	ck_assert_uint_eq(mailbox_count(port.up), 0);
+	ck_assert_uint_eq(mailbox_count(here->port.up), 0);
 	return left;
 }
 
@@ -377,6 +403,12 @@ number_in(const char *text, const char *key)
 
 /* ---- calls ---- */
 
+static const struct aqb_bus *
+api_of(struct peer *peer)
+{
+	return bus_api(((struct wire *)peer)->world->bus);
+}
+
 static struct client *
 who_calls(void *arg, aqb_ticket call)
 {
@@ -411,7 +443,7 @@ join_as(struct peer *peer, const struct aqb_join *how)
 {
 	caller = peer;
 	memset(&last_join, 0, sizeof last_join);
-	bus_api(bus)->join(NULL, ++last_call, how, on_joined, peer);
+	api_of(peer)->join(NULL, ++last_call, how, on_joined, peer);
 	settle();
 	return last_join;
 }
@@ -437,7 +469,7 @@ leave(struct peer *peer, const char *room, const char *channel)
 {
 	struct aqb_why why;
 	enum aqb_code code =
-	    bus_api(bus)->leave(NULL, peer->id, room, channel, &why);
+	    api_of(peer)->leave(NULL, peer->id, room, channel, &why);
 
 	settle();
 	return code;
@@ -451,7 +483,7 @@ identify(struct peer *peer, const struct aqb_identity *who)
 	enum aqb_code code;
 
 	caller = peer;
-	code = bus_api(bus)->identify(NULL, ++last_call, who, &info, &why);
+	code = api_of(peer)->identify(NULL, ++last_call, who, &info, &why);
 	if (code == AQB_CODE_OK) {
 		snprintf(peer->id, sizeof peer->id, "%s", info.client_id);
 	}
@@ -490,6 +522,7 @@ time_passes(uint64_t ms)
 		passed += (int64_t)step;
 		ms -= step;
 		loop_turn(loop, false);
+		cluster_tells();
 	}
 	settle();
 }
@@ -511,28 +544,54 @@ drop_line(enum aqb_level level, const char *line)
 }
 
 static void
-make(void)
+make_world(size_t i)
 {
+	static const struct hist no_latency;
+	static const char *const names[] = { "test", "other", "third" };
 	const struct bus_hooks hooks = { .caller = who_calls };
+	struct world *w = &worlds[i];
 	struct aqb_why why;
 
+	w->store = store_new(desk, &(struct store_times){ 5000, 5000, 5000 });
+	store_bind(w->store, &backend_ops, cluster_self(i), "fake");
+	port_init(&w->port);
+	settings.node = names[i];
+	w->bus = bus_new(loop, w->store, &settings);
+	bus_set_hooks(w->bus, &hooks);
+	bus_add_port(w->bus, &w->port, &no_latency);
+	if (is_cluster) {
+		ck_assert_int_eq(bus_follow(w->bus, &why), AQB_OK);
+	}
+	ck_assert(bus_bootstrap(w->bus, &why));
+	loop_at_turn_end(loop, bus_turn_end, w->bus);
+}
+
+void
+be_at(size_t node)
+{
+	ck_assert_uint_lt(node, world_count);
+	here = &worlds[node];
+	bus = here->bus;
+}
+
+static void
+make(void)
+{
 	loop = loop_new();
 	desk = desk_new(loop);
-	store = store_new(desk, &(struct store_times){ 5000, 5000, 5000 });
-	store_bind(store, &backend_ops, NULL, "fake");
-	port_init(&port);
-	bus = bus_new(loop, store, &settings);
-	bus_set_hooks(bus, &hooks);
-	bus_add_port(bus, &port, NULL);
-	ck_assert(bus_bootstrap(bus, &why));
-	loop_at_turn_end(loop, bus_turn_end, bus);
+	for (size_t i = 0; i < world_count; i++) {
+		make_world(i);
+	}
 	loop_at_turn_end(loop, worker_turn, NULL);
+	be_at(0);
 }
 
 static void
 unmake(void)
 {
-	bus_drop_all(bus);
+	for (size_t i = 0; i < world_count; i++) {
+		bus_drop_all(worlds[i].bus);
+	}
 	backend_ends();
 	settle();
 	for (size_t i = 0; i < wire_count; i++) {
@@ -540,10 +599,15 @@ unmake(void)
 		free(wires[i]);
 	}
 	wire_count = 0;
-	bus_free(&bus);
-	store_free(&store);
+	cluster_ends();
+	for (size_t i = 0; i < world_count; i++) {
+		bus_free(&worlds[i].bus);
+		store_free(&worlds[i].store);
+	}
 	desk_free(&desk);
-	port_fini(&port);
+	for (size_t i = 0; i < world_count; i++) {
+		port_fini(&worlds[i].port);
+	}
 	loop_free(&loop);
 	backend_loses_all();
 	metric_reset();
@@ -552,10 +616,20 @@ unmake(void)
 }
 
 void
+bus_make_cluster(size_t nodes)
+{
+	ck_assert_uint_le(nodes, CLUSTER_NODES);
+	unmake();
+	world_count = nodes;
+	is_cluster = true;
+	make();
+	settle();
+}
+
+void
 bus_setup(void)
 {
 	settings = (struct bus_conf){
-		.node = "test",
 		.version = "0",
 		.default_room = "general",
 		.bootstrap = "general:general,science:explore",
@@ -598,5 +672,7 @@ void
 bus_teardown(void)
 {
 	unmake();
+	world_count = 1;
+	is_cluster = false;
 	log_tap(NULL);
 }

@@ -25,6 +25,12 @@ extern struct bus *bus;
 
 void bus_setup(void);
 void bus_remake(void);
+
+/* Make it again as so many nodes, at most three, that are one bus: "test",
+ * "other" and "third".  `bus` and those who come are at the first until
+ * be_at() says otherwise. */
+void bus_make_cluster(size_t nodes);
+void be_at(size_t node);
 /* Also sees that nothing is left behind. */
 void bus_teardown(void);
 
@@ -119,6 +125,33 @@ void backend_skips(const char *stream, uint64_t n);
 void backend_reads(void);
 /* A new epoch for every stream, nothing kept. */
 void backend_loses_all(void);
+
+/* How the nodes hear of each other: at once, in one order. */
+extern struct cluster_fake {
+	bool holds;      /* nothing is told */
+	bool is_cut_off; /* notices are refused */
+	bool shares_fail;
+	size_t notices, shares; /* how often */
+} cluster_fake;
+
+/* Another node, that is not here, says something; ' stands for ". */
+void node_shares(const char *node, const char *key, const char *value);
+void node_notices(const char *node, const char *text);
+void node_goes(const char *node);
+/* All records are told again; those of a node that was lost silently are not.
+ */
+void cluster_loses(const char *node);
+void cluster_syncs(void);
+/* A message of another broker comes, or one that was given before. */
+void stream_tells(const char *stream, struct aqb_msg *msg, uint64_t seq,
+    const char *epoch, uint32_t flags);
+/* The same, made up; and the news that a stream was dropped. */
+void stream_says(const char *stream, uint64_t seq, const char *epoch);
+void stream_forgets(const char *stream);
+/* The record as it was shared last; NULL: there is none. */
+const char *record_of_node(const char *node, const char *key);
+/* This node's records are lost, and it is told so. */
+void cluster_asks_again(size_t node);
 
 /* Is there such a channel? */
 bool is_there(const char *room, const char *channel);

@@ -35,6 +35,8 @@ static size_t stream_count;
 static struct waiting waiting[WAITING];
 static size_t waiting_count;
 static uint64_t epochs;
+static char kept[64];
+static size_t kept_len;
 
 static struct stream *
 stream_of(const char *name)
@@ -72,6 +74,7 @@ keep(struct stream *s, struct aqb_msg *msg)
 	while (s->last + 1 - s->first > backend.keeps) {
 		drop_first(s);
 	}
+	cluster_message(s->name, msg, &pos);
 	return pos;
 }
 
@@ -195,6 +198,7 @@ fake_forget(void *self, aqb_ticket ticket, const char *name)
 	snprintf(s->epoch, sizeof s->epoch, "e%llu",
 	    (unsigned long long)++epochs);
 	memcpy(a.pos.epoch, s->epoch, sizeof s->epoch);
+	cluster_forgotten(name);
 	desk_answer(desk, ticket, AQB_OK, &a);
 }
 
@@ -218,6 +222,24 @@ fake_resolve(void *self, aqb_ticket ticket, const char *name,
 	desk_answer(desk, ticket, backend.resolves ? AQB_OK : AQB_ENOENT, &a);
 }
 
+/* One value is enough: the key of sessions. */
+static void
+fake_keep(void *self, aqb_ticket ticket, const char *key,
+    struct aqb_slice value)
+{
+	struct aqb_answer a = { .size = sizeof a };
+
+	(void)self;
+	(void)key;
+	if (kept_len == 0) {
+		ck_assert_uint_le(value.len, sizeof kept);
+		memcpy(kept, value.data, value.len);
+		kept_len = value.len;
+	}
+	a.value = (struct aqb_slice){ kept, kept_len };
+	desk_answer(desk, ticket, AQB_OK, &a);
+}
+
 const struct aqb_storage_ops backend_ops = {
 	.size = sizeof backend_ops,
 	.stored = AQB_STORED_MEMORY,
@@ -227,6 +249,11 @@ const struct aqb_storage_ops backend_ops = {
 	.forget = fake_forget,
 	.usage = fake_usage,
 	.resolve = fake_resolve,
+	.keep = fake_keep,
+	.caps = AQB_STORE_SHARED,
+	.follow = cluster_follow,
+	.notify = cluster_notify,
+	.share = cluster_share,
 };
 
 static void
@@ -323,6 +350,7 @@ backend_loses_all(void)
 {
 	empty_streams();
 	stream_count = 0;
+	kept_len = 0;
 }
 
 size_t

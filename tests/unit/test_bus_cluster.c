@@ -1,0 +1,1067 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Two brokers on one storage that are one bus: "test", where Ada is, and
+ * "other", where Bob is. */
+
+#include "bus_fake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/metric.h"
+#include "proto/msg.h"
+
+#define FAR_ID "arq_client_00000000000000000000000000000001"
+
+static struct peer *ada, *bob;
+
+/* Long enough for the nodes to tell each other who is there. */
+static void
+all_know(void)
+{
+	time_passes(50);
+}
+
+static void
+setup(void)
+{
+	bus_setup();
+	bus_make_cluster(2);
+	be_at(1);
+	bob = come("");
+	be_at(0);
+	ada = come("");
+	all_know();
+}
+
+static struct aqb_identity
+nobody(void)
+{
+	return (struct aqb_identity){ .size = sizeof(struct aqb_identity),
+		.binary = -1 };
+}
+
+static enum aqb_code
+call_it(struct peer *peer, const char *alias)
+{
+	struct aqb_identity who = nobody();
+
+	who.alias = alias;
+	return identify(peer, &who);
+}
+
+static struct peer *
+come_back(const struct peer *gone)
+{
+	char query[160];
+
+	snprintf(query, sizeof query, "session=%s", gone->session);
+	return come(query);
+}
+
+static void
+watch(struct peer *peer, const char *room, const char *channel)
+{
+	const struct aqb_join how = { .size = sizeof how,
+		.room = room,
+		.channel = channel,
+		.presence = true };
+
+	ck_assert_int_eq(join_as(peer, &how).code, AQB_CODE_OK);
+}
+
+static uint64_t
+clients_in_all(void)
+{
+	struct aqb_stats s = { .size = sizeof s };
+
+	bus_api(bus)->stats(NULL, &s);
+	return s.clients;
+}
+
+static bool
+is_known(const char *name)
+{
+	struct aqb_client_info info = { .size = sizeof info };
+
+	return bus_api(bus)->client_get(NULL, name, &info, NULL) == AQB_CODE_OK;
+}
+
+static struct aqb_client_info
+record_of(const char *name)
+{
+	struct aqb_client_info info = { .size = sizeof info };
+
+	ck_assert_int_eq(bus_api(bus)->client_get(NULL, name, &info, NULL),
+	    AQB_CODE_OK);
+	return info;
+}
+
+static enum aqb_code
+create(const struct peer *peer, const char *room, const char *channel,
+    const char *description)
+{
+	const struct aqb_channel_spec spec = { .size = sizeof spec,
+		.room = room,
+		.channel = channel,
+		.description = description,
+		.metadata = { "{\"a\":[1]}", 9 },
+		.history_size = 7,
+		.history_ttl = -1 };
+	struct aqb_why why;
+	enum aqb_code code =
+	    bus_api(bus)->channel_create(NULL, peer->id, &spec, &why);
+
+	time_passes(1);
+	return code;
+}
+
+static enum aqb_code delete (const struct peer *peer, const char *room,
+    const char *channel) {
+	struct aqb_why why;
+	enum aqb_code code = bus_api(bus)->channel_delete(NULL, peer->id, room,
+	    channel, true, &why);
+
+	time_passes(1);
+	return code;
+}
+
+/* A number in the page of metrics. */
+static uint64_t
+metric_now(const char *name)
+{
+	size_t len;
+	char *page, *at;
+	uint64_t n;
+
+	metric_snapshot_make();
+	page = metric_snapshot(&len);
+	at = strstr(page, name);
+	while (at != NULL && (at == page || at[-1] != '\n')) {
+		at = strstr(at + 1, name);
+	}
+	ck_assert_msg(at != NULL, "no metric %s", name);
+	n = strtoull(at + strlen(name), NULL, 10);
+	free(page);
+	return n;
+}
+
+static uint64_t
+dropped(void)
+{
+	return metric_now("arqonbus_cluster_dropped_total");
+}
+
+/* ---- messages ---- */
+
+START_TEST(a_message_reaches_the_members_on_every_node)
+{
+	join(ada, "c", "d");
+	join(bob, "c", "d");
+	say(ada, "{'type':'event','room':'c','channel':'d','payload':{'n':1}}");
+	hears(bob, "'from':'arq_client_", ada->id, "'seq':1", "'n':1");
+	hears_nothing(ada);
+}
+END_TEST
+
+START_TEST(a_publish_is_acked_by_the_storage_and_delivered_by_its_turn)
+{
+	join(ada, "c", "d");
+	join(bob, "c", "d");
+	cluster_fake.holds = true;
+	say(ada, "{'type':'event','id':'x','ack':true,'channel':'c:d'}");
+	hears(ada, "'type':'ack'", "'seq':1");
+	hears_nothing(bob);
+	cluster_fake.holds = false;
+	time_passes(1);
+	hears(bob, "'seq':1");
+	hears_nothing(bob);
+}
+END_TEST
+
+START_TEST(the_sender_hears_itself_only_with_echo)
+{
+	const struct aqb_join how = {
+		.size = sizeof how, .room = "c", .channel = "d", .echo = true
+	};
+
+	join_as(ada, &how);
+	say(ada, "{'type':'event','channel':'c:d'}");
+	hears(ada, "'seq':1");
+	join(ada, "c", "d");
+	say(ada, "{'type':'event','channel':'c:d'}");
+	hears_nothing(ada);
+}
+END_TEST
+
+START_TEST(all_nodes_hear_all_messages_in_one_order)
+{
+	char text[64];
+
+	join(ada, "c", "d");
+	join(bob, "c", "d");
+	join(come(""), "c", "d");
+	cluster_fake.holds = true;
+	for (int i = 0; i < 10; i++) {
+		say(i % 2 == 0 ? ada : bob,
+		    "{'type':'event','channel':'c:d','payload':%d}", i);
+	}
+	cluster_fake.holds = false;
+	time_passes(1);
+	for (int i = 0; i < 10; i++) {
+		snprintf(text, sizeof text, "'seq':%d,", i + 1);
+		hears(i % 2 == 0 ? bob : ada, text);
+	}
+}
+END_TEST
+
+START_TEST(a_message_makes_its_channel_on_every_node)
+{
+	say(ada, "{'type':'event','channel':'c:d'}");
+	be_at(1);
+	ck_assert(is_there("c", "d"));
+	ck_assert_uint_eq(channel_now("c", "d").message_count, 1);
+}
+END_TEST
+
+START_TEST(what_was_given_before_is_not_given_again)
+{
+	join(ada, "c", "d");
+	say(bob, "{'type':'event','channel':'c:d'}");
+	hears(ada, "'seq':1", "'epoch':'e");
+	stream_tells("c:d", NULL, 2, "e1", AQB_FOLLOW_REPEATED);
+	hears_nothing(ada);
+}
+END_TEST
+
+START_TEST(a_jump_within_an_epoch_is_a_gap)
+{
+	const char *epoch;
+	char text[40];
+
+	join(ada, "c", "d");
+	say(bob, "{'type':'event','channel':'c:d'}");
+	epoch = strstr(hears(ada, "'seq':1"), "\"epoch\":\"");
+	ck_assert_int_eq(sscanf(epoch, "\"epoch\":\"%39[^\"]", text), 1);
+	backend_skips("c:d", 3);
+	say(bob, "{'type':'event','channel':'c:d'}");
+	hears(ada, "'type':'gap'", "'from_seq':2", "'to_seq':4");
+	hears(ada, "'seq':5");
+	stream_tells("c:d", NULL, 9, text, AQB_FOLLOW_REPEATED);
+	hears(ada, "'type':'gap'", "'from_seq':6", "'to_seq':8");
+}
+END_TEST
+
+START_TEST(after_a_stream_is_forgotten_nothing_of_it_is_missed)
+{
+	join(ada, "c", "d");
+	say(bob, "{'type':'event','channel':'c:d'}");
+	hears(ada, "'seq':1");
+	stream_forgets("c:d");
+	stream_says("c:d", 5, "e77");
+	hears(ada, "'seq':5", "'epoch':'e77'");
+	hears_nothing(ada);
+}
+END_TEST
+
+START_TEST(the_end_of_a_channel_known_here_tells_what_others_lost)
+{
+	say(bob, "{'type':'event','channel':'c:d'}");
+	be_at(0);
+	time_passes(61000); /* collected here and there */
+	ck_assert(!is_there("c", "d"));
+	ck_assert_uint_eq(backend.forgot, 0);
+	join(ada, "c", "d");
+	backend_skips("c:d", 2);
+	say(bob, "{'type':'event','channel':'c:d'}");
+	hears(ada, "'type':'gap'", "'from_seq':2", "'to_seq':3");
+	hears(ada, "'seq':4");
+}
+END_TEST
+
+START_TEST(what_the_storage_stored_before_is_acked_and_not_delivered)
+{
+	join(bob, "c", "d");
+	say(ada, "{'type':'event','channel':'c:d'}");
+	skip(bob);
+	backend.mode = BACKEND_LATER;
+	say(ada, "{'type':'event','id':'x','ack':true,'channel':'c:d'}");
+	backend_has(0, 1);
+	hears(ada, "'type':'ack'", "'seq':1");
+	hears_nothing(bob);
+}
+END_TEST
+
+START_TEST(a_message_of_the_wrong_channel_or_place_is_dropped)
+{
+	join(ada, "c", "d");
+	stream_tells("c", NULL, 1, "e1", AQB_FOLLOW_REPEATED);
+	stream_tells("c:d", NULL, 0, "e1", AQB_FOLLOW_REPEATED);
+	stream_tells("c:d", NULL, 1, "", AQB_FOLLOW_REPEATED);
+	stream_tells("c:d", NULL, 1, "e1", 0);
+	ck_assert_uint_eq(metric_now("arqonbus_garbage_answers_total"), 8);
+	hears_nothing(ada);
+}
+END_TEST
+
+/* ---- who is there ---- */
+
+START_TEST(everybody_is_counted_everywhere)
+{
+	ck_assert_uint_eq(clients_in_all(), 2);
+	join(ada, "c", "d");
+	all_know();
+	ck_assert_uint_eq(join(bob, "c", "d").result.member_count, 2);
+	all_know();
+	ck_assert_uint_eq(channel_now("c", "d").member_count, 2);
+	be_at(1);
+	ck_assert_uint_eq(clients_in_all(), 2);
+	ck_assert_uint_eq(channel_now("c", "d").member_count, 2);
+}
+END_TEST
+
+START_TEST(a_client_is_known_by_id_and_alias_on_every_node)
+{
+	call_it(bob, "bobby");
+	all_know();
+	ck_assert_str_eq(record_of("bobby").client_id, bob->id);
+	ck_assert_str_eq(record_of(bob->id).alias, "bobby");
+	ck_assert_str_eq(record_of(bob->id).node, "other");
+	ck_assert_str_eq(record_of(ada->id).node, "test");
+}
+END_TEST
+
+START_TEST(a_channel_with_members_elsewhere_is_not_collected)
+{
+	join(bob, "c", "d");
+	all_know();
+	ck_assert(is_there("c", "d"));
+	time_passes(130000);
+	ck_assert(is_there("c", "d"));
+	leave(bob, "c", "d");
+	time_passes(61000);
+	ck_assert(!is_there("c", "d"));
+	ck_assert_uint_eq(backend.forgot, 0);
+}
+END_TEST
+
+START_TEST(many_joins_at_once_are_told_in_a_few_records)
+{
+	char name[16];
+	size_t before = cluster_fake.shares;
+
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof name, "d%d", i);
+		join(bob, "c", name);
+	}
+	all_know();
+	ck_assert_uint_le(cluster_fake.shares - before, 2);
+	ck_assert_uint_eq(record_of(bob->id).channels, 50);
+}
+END_TEST
+
+START_TEST(who_goes_is_known_nowhere)
+{
+	char key[80];
+
+	snprintf(key, sizeof key, "c:%s", bob->id);
+	ck_assert_ptr_nonnull(record_of_node("other", key));
+	go(bob);
+	ck_assert(!is_known(bob->id));
+	ck_assert_ptr_null(record_of_node("other", key));
+}
+END_TEST
+
+static bool
+collect(void *arg, const struct aqb_client_info *info)
+{
+	strcat(arg, info->client_id);
+	strcat(arg, " ");
+	return true;
+}
+
+START_TEST(members_are_listed_page_by_page_over_all_nodes)
+{
+	struct peer *eve = come("");
+	char next[AQB_CURSOR_SIZE] = "", cursor[AQB_CURSOR_SIZE];
+	char all[512] = "";
+	int pages = 0;
+
+	be_at(1);
+	join(bob, "c", "d");
+	join(come(""), "c", "d");
+	be_at(0);
+	join(ada, "c", "d");
+	join(eve, "c", "d");
+	all_know();
+	do {
+		struct aqb_page page = { .size = sizeof page, .limit = 1 };
+
+		memcpy(cursor, next, sizeof cursor);
+		page.cursor = *cursor == '\0' ? NULL : cursor;
+		ck_assert_int_eq(bus_api(bus)->members(NULL, "c", "d", &page,
+				     collect, all, next, NULL),
+		    AQB_CODE_OK);
+		pages++;
+	} while (*next != '\0');
+	ck_assert_int_eq(pages, 4);
+	ck_assert_uint_eq(strlen(all), 4 * 44);
+	ck_assert_ptr_nonnull(strstr(all, ada->id));
+	ck_assert_ptr_nonnull(strstr(all, bob->id));
+}
+END_TEST
+
+static bool
+count_one(void *arg, const struct aqb_channel_info *info)
+{
+	(void)info;
+	++*(int *)arg;
+	return true;
+}
+
+START_TEST(channels_are_found_by_the_type_of_members_elsewhere)
+{
+	const struct aqb_page page = { .size = sizeof page, .limit = 100 };
+	struct aqb_identity who = nobody();
+	char next[AQB_CURSOR_SIZE];
+	int n = 0;
+
+	join(bob, "c", "d");
+	who.client_type = "ai-agent";
+	identify(bob, &who);
+	all_know();
+	bus_api(bus)->channels(NULL, NULL, "ai-agent", &page, count_one, &n,
+	    next, NULL);
+	ck_assert_int_eq(n, 1);
+	who.client_type = "human";
+	identify(bob, &who);
+	all_know();
+	bus_api(bus)->channels(NULL, NULL, "ai-agent", &page, count_one, &n,
+	    next, NULL);
+	ck_assert_int_eq(n, 1);
+}
+END_TEST
+
+START_TEST(presence_tells_of_those_on_other_nodes)
+{
+	watch(ada, "c", "d");
+	join(bob, "c", "d");
+	time_passes(200);
+	hears(ada, "'event':'presence'", "'joined':[{'client_id':", bob->id,
+	    "'member_count':2");
+	leave(bob, "c", "d");
+	time_passes(200);
+	hears(ada, "'left':['arq_client_", bob->id, "'member_count':1");
+	hears_nothing(ada);
+}
+END_TEST
+
+START_TEST(who_is_lost_elsewhere_has_its_grace)
+{
+	watch(ada, "c", "d");
+	join(bob, "c", "d");
+	time_passes(200);
+	skip(ada);
+	go(bob);
+	time_passes(9000);
+	hears_nothing(ada);
+	time_passes(1500);
+	hears(ada, "'left':['arq_client_", bob->id);
+}
+END_TEST
+
+START_TEST(a_node_that_goes_loses_its_clients)
+{
+	watch(ada, "c", "d");
+	join(bob, "c", "d");
+	time_passes(200);
+	skip(ada);
+	node_goes("other");
+	ck_assert(!is_known(bob->id));
+	ck_assert_uint_eq(clients_in_all(), 1);
+	time_passes(9000);
+	hears_nothing(ada);
+	time_passes(1500);
+	hears(ada, "'left':['arq_client_", bob->id);
+}
+END_TEST
+
+START_TEST(nodes_are_known_without_clients_too)
+{
+	ck_assert_uint_eq(bus_nodes(bus), 1);
+	go(bob);
+	ck_assert_uint_eq(bus_nodes(bus), 1);
+	ck_assert_uint_eq(bus_remote_clients(bus), 0);
+	node_goes("other");
+	ck_assert_uint_eq(bus_nodes(bus), 0);
+}
+END_TEST
+
+/* ---- moving ---- */
+
+START_TEST(who_comes_back_on_another_node_keeps_id_and_alias)
+{
+	struct peer *again;
+
+	call_it(bob, "bobby");
+	all_know();
+	go(bob);
+	again = come_back(bob);
+	ck_assert_str_eq(again->id, bob->id);
+	ck_assert_str_eq(record_of("bobby").client_id, bob->id);
+	all_know();
+	be_at(1);
+	ck_assert_str_eq(record_of("bobby").node, "test");
+}
+END_TEST
+
+START_TEST(the_newer_connection_replaces_the_older_on_another_node)
+{
+	struct peer *again;
+
+	call_it(bob, "bobby");
+	all_know();
+	again = come_back(bob);
+	ck_assert(!bob->is_closed);
+	all_know();
+	ck_assert(bob->is_closed);
+	ck_assert_uint_eq(bob->close_code, 4010);
+	ck_assert_str_eq(record_of("bobby").client_id, again->id);
+	ck_assert_uint_eq(clients_in_all(), 2);
+	be_at(1);
+	ck_assert_str_eq(record_of("bobby").node, "test");
+	ck_assert_uint_eq(clients_in_all(), 2);
+	say(ada, "{'type':'private','to':'bobby'}");
+	hears(again, "'type':'private'");
+}
+END_TEST
+
+START_TEST(who_moves_within_its_grace_never_left)
+{
+	struct peer *again, *eve;
+
+	be_at(1);
+	eve = come("");
+	watch(eve, "c", "d");
+	be_at(0);
+	watch(ada, "c", "d");
+	join(bob, "c", "d");
+	time_passes(200);
+	skip(ada);
+	skip(eve);
+	again = come_back(bob);
+	all_know();
+	time_passes(3000);
+	join(again, "c", "d");
+	time_passes(20000);
+	hears_nothing(ada);
+	hears_nothing(eve);
+	ck_assert_uint_eq(channel_now("c", "d").member_count, 3);
+	be_at(1);
+	ck_assert_uint_eq(channel_now("c", "d").member_count, 3);
+}
+END_TEST
+
+START_TEST(the_old_node_cannot_take_back_or_remove_who_has_moved)
+{
+	char key[80];
+
+	snprintf(key, sizeof key, "c:%s", FAR_ID);
+	node_shares("x", key, "{'since':5,'connected_at':1,'channels':{}}");
+	node_shares("y", key, "{'since':6,'connected_at':1,'channels':{}}");
+	ck_assert_str_eq(record_of(FAR_ID).node, "y");
+	node_shares("x", key,
+	    "{'since':5,'connected_at':1,'channels':{'c:d':1}}");
+	ck_assert_str_eq(record_of(FAR_ID).node, "y");
+	node_shares("x", key, NULL);
+	ck_assert(is_known(FAR_ID));
+	node_goes("x");
+	ck_assert(is_known(FAR_ID));
+	node_shares("y", key, NULL);
+	ck_assert(!is_known(FAR_ID));
+}
+END_TEST
+
+START_TEST(an_older_claim_to_a_client_of_ours_is_ignored)
+{
+	char key[80];
+
+	snprintf(key, sizeof key, "c:%s", ada->id);
+	node_shares("x", key, "{'since':5,'connected_at':1,'channels':{}}");
+	all_know();
+	ck_assert(!ada->is_closed);
+	ck_assert_str_eq(record_of(ada->id).node, "test");
+}
+END_TEST
+
+START_TEST(who_was_on_a_node_that_went_gets_its_alias_back)
+{
+	call_it(bob, "bobby");
+	all_know();
+	node_goes("other");
+	ck_assert(!is_known("bobby"));
+	come_back(bob);
+	ck_assert_str_eq(record_of("bobby").client_id, bob->id);
+}
+END_TEST
+
+/* ---- aliases ---- */
+
+START_TEST(an_alias_of_another_node_is_taken)
+{
+	call_it(bob, "pal");
+	all_know();
+	ck_assert_int_eq(call_it(ada, "pal"), AQB_CODE_ALIAS_TAKEN);
+	call_it(bob, "");
+	ck_assert_int_eq(call_it(ada, "pal"), AQB_CODE_OK);
+}
+END_TEST
+
+START_TEST(an_alias_passes_from_one_to_another_of_a_node)
+{
+	struct peer *eve = come("");
+
+	all_know();
+	call_it(ada, "pal");
+	all_know();
+	join(eve, "c", "d"); /* to be told of before Ada is */
+	call_it(ada, "mate");
+	ck_assert_int_eq(call_it(eve, "pal"), AQB_CODE_OK);
+	all_know();
+	hears_nothing(eve);
+	be_at(1);
+	ck_assert_str_eq(record_of("pal").client_id, eve->id);
+	ck_assert_str_eq(record_of("mate").client_id, ada->id);
+}
+END_TEST
+
+START_TEST(of_two_at_the_same_moment_the_later_loses_its_alias)
+{
+	cluster_fake.holds = true;
+	ck_assert_int_eq(call_it(bob, "pal"), AQB_CODE_OK);
+	all_know();
+	ck_assert_int_eq(call_it(ada, "pal"), AQB_CODE_OK);
+	all_know();
+	cluster_fake.holds = false;
+	all_know();
+	hears(ada, "'type':'error'", "'code':'ALIAS_TAKEN'", "'field':'alias'");
+	hears_nothing(bob);
+	ck_assert_str_eq(record_of("pal").client_id, bob->id);
+	ck_assert_ptr_null(record_of(ada->id).alias);
+	be_at(1);
+	ck_assert_str_eq(record_of("pal").client_id, bob->id);
+	ck_assert_ptr_null(record_of(ada->id).alias);
+}
+END_TEST
+
+/* ---- private and unplaced messages ---- */
+
+START_TEST(private_messages_go_to_ids_and_aliases_of_all_nodes)
+{
+	struct peer *eve = come("alias=eve");
+
+	call_it(bob, "bobby");
+	all_know();
+	say(ada,
+	    "{'type':'private','id':'p','ack':true,'to':['bobby','eve','%s',"
+	    "'none'],'payload':[1],'metadata':{'m':2}}",
+	    bob->id);
+	hears(bob, "'type':'private'", "'id':'p'", "'to':['bobby','eve'",
+	    "'payload':[1]", "'metadata':{'m':2}", ada->id);
+	hears_nothing(bob);
+	hears(eve, "'type':'private'");
+	hears(ada, "'type':'ack'", "'delivered':2", "'missing':['none']");
+	ck_assert_uint_eq(cluster_fake.notices, 1);
+}
+END_TEST
+
+START_TEST(a_binary_private_message_stays_one)
+{
+	struct aqb_msg_view v = { .size = sizeof v,
+		.id = { "i", 1 },
+		.type = { "private", 7 },
+		.from = { "arq_x", 5 },
+		.payload = { "\"AQID\"", 6 },
+		.flags = AQB_MSG_BINARY };
+	struct aqb_msg *msg =
+	    msg_make_unplaced(&v, (struct aqb_slice){ "\"a\"", 3 });
+
+	ck_assert_ptr_nonnull(msg);
+	ck_assert(msg_is_binary(msg));
+	msg_unref(&msg);
+	v.payload = (struct aqb_slice){ "\"*\"", 3 };
+	ck_assert_ptr_null(msg_make_unplaced(&v,
+	    (struct aqb_slice){ "\"a\"", 3 }));
+}
+END_TEST
+
+START_TEST(who_is_nowhere_is_not_found)
+{
+	say(ada, "{'type':'private','to':'none'}");
+	hears(ada, "'TARGET_NOT_FOUND'");
+	ck_assert_uint_eq(cluster_fake.notices, 0);
+}
+END_TEST
+
+START_TEST(who_cannot_be_reached_now_is_missing_or_nobody_was)
+{
+	struct peer *eve = come("");
+
+	cluster_fake.is_cut_off = true;
+	say(ada, "{'type':'private','id':'a','ack':true,'to':'%s'}", bob->id);
+	hears(ada, "'STORAGE_UNAVAILABLE'", "'stored':false");
+	say(ada, "{'type':'private','id':'b','ack':true,'to':['%s','%s']}",
+	    bob->id, eve->id);
+	hears(ada, "'delivered':1", "'missing':['arq_client_", bob->id);
+	hears(eve, "'id':'b'");
+	cluster_fake.is_cut_off = false;
+	say(ada, "{'type':'private','id':'a','ack':true,'to':'%s'}", bob->id);
+	hears(ada, "'delivered':1");
+	hears(bob, "'id':'a'");
+}
+END_TEST
+
+START_TEST(a_room_hears_once_on_every_node)
+{
+	join(ada, "c", "d");
+	join(bob, "c", "d");
+	join(bob, "c", "e");
+	say(ada, "{'type':'event','id':'r','ack':true,'room':'c'}");
+	hears(bob, "'id':'r'", "'room':'c'", ada->id);
+	hears_nothing(bob);
+	hears(ada, "'type':'ack'", "'stored':'none'");
+	hears_nothing(ada);
+}
+END_TEST
+
+START_TEST(a_room_that_is_only_elsewhere_is_a_room)
+{
+	say(ada, "{'type':'event','room':'c'}");
+	hears(ada, "'ROOM_NOT_FOUND'");
+	join(bob, "c", "d");
+	all_know();
+	say(ada, "{'type':'event','room':'c'}");
+	hears(bob, "'room':'c'");
+	hears_nothing(ada);
+}
+END_TEST
+
+START_TEST(a_room_is_not_half_told)
+{
+	struct peer *eve = come("");
+
+	join(eve, "c", "d");
+	cluster_fake.is_cut_off = true;
+	say(ada, "{'type':'event','id':'r','room':'c'}");
+	hears(ada, "'STORAGE_UNAVAILABLE'", "'stored':false");
+	hears_nothing(eve);
+	cluster_fake.is_cut_off = false;
+	say(ada, "{'type':'event','id':'r','room':'c'}");
+	hears(eve, "'id':'r'");
+}
+END_TEST
+
+START_TEST(a_system_message_reaches_everybody_everywhere)
+{
+	struct peer *root = come("token=open%20sesame");
+
+	say(root, "{'type':'system','room':'*','payload':1}");
+	hears(ada, "'type':'system'", "'room':'*'");
+	hears(bob, "'type':'system'", "'room':'*'", root->id);
+	hears_nothing(root);
+}
+END_TEST
+
+START_TEST(a_broadcast_counts_all_whom_it_reaches)
+{
+	const struct aqb_slice payload = { "{}", 2 };
+	struct aqb_why why;
+	uint64_t n = 0;
+
+	join(ada, "c", "d");
+	join(bob, "c", "d");
+	join(bob, "c", "e");
+	all_know();
+	bus_api(bus)->broadcast(NULL, "c", NULL, payload, &n, &why);
+	ck_assert_uint_eq(n, 2);
+	bus_api(bus)->broadcast(NULL, NULL, NULL, payload, &n, &why);
+	ck_assert_uint_eq(n, 2);
+	bus_api(bus)->broadcast(NULL, "c", "d", payload, &n, &why);
+	ck_assert_uint_eq(n, 2);
+	time_passes(1);
+	ck_assert_uint_eq(heard(bob), 3);
+	ck_assert_uint_eq(heard(ada), 3);
+}
+END_TEST
+
+START_TEST(a_client_of_another_node_can_be_kicked)
+{
+	struct aqb_why why;
+
+	ck_assert_int_eq(bus_api(bus)->kick(NULL, bob->id, "bad", &why),
+	    AQB_CODE_OK);
+	time_passes(1);
+	ck_assert(bob->is_closed);
+	ck_assert_uint_eq(bob->close_code, 1008);
+	ck_assert_str_eq(bob->close_reason, "bad");
+}
+END_TEST
+
+/* ---- channels that are made and deleted ---- */
+
+START_TEST(what_was_created_is_known_everywhere)
+{
+	ck_assert_int_eq(create(ada, "c", "d", "one"), AQB_CODE_OK);
+	be_at(1);
+	ck_assert_int_eq(create(bob, "c", "d", "two"), AQB_CODE_CHANNEL_EXISTS);
+	ck_assert_str_eq(channel_now("c", "d").description, "one");
+	ck_assert_uint_eq(channel_now("c", "d").history_size, 7);
+	ck_assert_uint_eq(channel_now("c", "d").metadata.len, 9);
+	time_passes(130000);
+	ck_assert(is_there("c", "d"));
+}
+END_TEST
+
+START_TEST(of_two_that_create_at_the_same_moment_the_first_has_set_it)
+{
+	cluster_fake.holds = true;
+	create(ada, "c", "d", "one");
+	be_at(1);
+	ck_assert_int_eq(create(bob, "c", "d", "two"), AQB_CODE_OK);
+	cluster_fake.holds = false;
+	time_passes(1);
+	ck_assert_str_eq(channel_now("c", "d").description, "one");
+	be_at(0);
+	ck_assert_str_eq(channel_now("c", "d").description, "one");
+}
+END_TEST
+
+START_TEST(a_channel_is_deleted_on_every_node)
+{
+	create(ada, "c", "d", "one");
+	join(bob, "c", "d");
+	all_know();
+	ck_assert_int_eq(delete (ada, "c", "d"), AQB_CODE_OK);
+	hears(bob, "'event':'channel_deleted'", "'by':'arq_client_", ada->id);
+	ck_assert(!is_there("c", "d"));
+	be_at(1);
+	ck_assert(!is_there("c", "d"));
+	ck_assert_ptr_null(record_of_node("", "ch:c:d"));
+	ck_assert_uint_eq(backend.forgot, 1);
+	all_know();
+	ck_assert(!is_there("c", "d"));
+	ck_assert_int_eq(create(bob, "c", "d", "two"), AQB_CODE_OK);
+}
+END_TEST
+
+START_TEST(members_elsewhere_keep_a_channel_from_being_deleted)
+{
+	struct aqb_why why;
+
+	join(bob, "c", "d");
+	all_know();
+	ck_assert_int_eq(bus_api(bus)->channel_delete(NULL, ada->id, "c", "d",
+			     false, &why),
+	    AQB_CODE_CHANNEL_NOT_EMPTY);
+	cluster_fake.is_cut_off = true;
+	ck_assert_int_eq(delete (ada, "c", "d"), AQB_CODE_STORAGE_UNAVAILABLE);
+	ck_assert(is_there("c", "d"));
+}
+END_TEST
+
+/* ---- what goes wrong ---- */
+
+START_TEST(what_makes_no_sense_is_counted_and_dropped)
+{
+	static const char *const records[] = { "", "[]", "{'since':1}",
+		"{'since':-1,'connected_at':1,'channels':{}}",
+		"{'since':1,'connected_at':1,'channels':[]}",
+		"{'since':1,'connected_at':1,'channels':{'c':1}}",
+		"{'since':1,'connected_at':1,'channels':{'c:d':'x'}}",
+		"{'since':1,'connected_at':1,'alias':'arq_x','channels':{}}",
+		"{'since':1,'connected_at':1,'type':'robot','channels':{}}",
+		"{'since':1,'connected_at':1,'channels':{}" };
+	static const char *const notices[] = { "{}", "{}\n",
+		"{'kind':'kick'}\n", "{'kind':'delete','room':'c'}\n",
+		"{'kind':'private','ids':['x'],'id':'i','type':'private',"
+		"'room':'','from':'f','timestamp':1,'flags':0,'to':3,"
+		"'payload':99,'metadata':0}\n'a'{}",
+		"{'kind':'private','ids':['x'],'id':'i','type':'private',"
+		"'room':'','from':'f','timestamp':1,'flags':0,'to':3,"
+		"'payload':2,'metadata':0}\n'a'{{",
+		"{'kind':'unplaced','id':'i','type':'a b','room':'c',"
+		"'from':'f','timestamp':1,'flags':0,'to':0,"
+		"'payload':2,'metadata':0}\n{}" };
+	uint64_t before = dropped();
+	size_t n = 0;
+
+	for (size_t i = 1; i < sizeof records / sizeof records[0]; i++) {
+		node_shares("x", "c:" FAR_ID, records[i]);
+		n += 2; /* on both nodes */
+		ck_assert_uint_eq(dropped() - before, n);
+	}
+	for (size_t i = 0; i < sizeof notices / sizeof notices[0]; i++) {
+		node_notices("x", notices[i]);
+		n += 2;
+		ck_assert_uint_eq(dropped() - before, n);
+	}
+	node_shares("x", "c:nobody", "{}");
+	node_shares("", "ch:c", "{}");
+	node_shares("", "ch:c:d", "{'history_size':1}");
+	ck_assert_uint_eq(dropped() - before, n + 6);
+	ck_assert(!is_known(FAR_ID));
+	ck_assert(!is_there("c", "d"));
+}
+END_TEST
+
+START_TEST(what_a_later_version_says_is_no_nonsense)
+{
+	uint64_t before = dropped();
+
+	node_shares("x", "later:thing", "anything");
+	node_shares("", "later:thing", "anything");
+	node_notices("x", "{'kind':'later'}\n");
+	node_shares("x", "c:" FAR_ID,
+	    "{'since':1,'connected_at':1,'mood':'good','channels':{}}");
+	ck_assert_uint_eq(dropped() - before, 0);
+	ck_assert(is_known(FAR_ID));
+}
+END_TEST
+
+START_TEST(what_is_not_told_in_a_sync_is_gone)
+{
+	create(ada, "c", "e", "one");
+	join(bob, "c", "d");
+	call_it(bob, "bobby");
+	all_know();
+	cluster_syncs();
+	ck_assert(is_known(bob->id));
+	ck_assert_str_eq(record_of("bobby").client_id, bob->id);
+	ck_assert_uint_eq(channel_now("c", "d").member_count, 1);
+	ck_assert_str_eq(channel_now("c", "e").description, "one");
+	cluster_loses("other");
+	cluster_loses("");
+	cluster_syncs();
+	ck_assert(!is_known(bob->id));
+	ck_assert(!is_known("bobby"));
+	ck_assert_uint_eq(bus_nodes(bus), 0);
+	ck_assert_ptr_null(channel_now("c", "e").description);
+}
+END_TEST
+
+START_TEST(what_was_lost_is_shared_again)
+{
+	create(ada, "c", "e", "one");
+	join(bob, "c", "d");
+	all_know();
+	node_goes("other");
+	cluster_loses("");
+	ck_assert(!is_known(bob->id));
+	cluster_asks_again(1);
+	all_know();
+	ck_assert(is_known(bob->id));
+	ck_assert_uint_eq(channel_now("c", "d").member_count, 1);
+	ck_assert_uint_eq(bus_nodes(bus), 1);
+	cluster_asks_again(0);
+	all_know();
+	ck_assert_ptr_nonnull(record_of_node("", "ch:c:e"));
+}
+END_TEST
+
+START_TEST(what_is_left_of_an_earlier_life_is_taken_away)
+{
+	node_shares("test", "c:" FAR_ID,
+	    "{'since':1,'connected_at':1,'alias':'pal','channels':{}}");
+	cluster_syncs();
+	time_passes(1);
+	ck_assert_ptr_null(record_of_node("test", "c:" FAR_ID));
+	ck_assert(!is_known(FAR_ID));
+	ck_assert_int_eq(call_it(ada, "pal"), AQB_CODE_OK);
+}
+END_TEST
+
+START_TEST(what_cannot_be_shared_now_is_shared_later)
+{
+	cluster_fake.shares_fail = true;
+	join(bob, "c", "d");
+	all_know();
+	ck_assert_uint_eq(record_of(bob->id).channels, 0);
+	cluster_fake.shares_fail = false;
+	time_passes(1100);
+	ck_assert_uint_eq(record_of(bob->id).channels, 1);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("bus-cluster");
+	TCase *t = tcase_create("cluster");
+	SRunner *runner = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, bus_teardown);
+	tcase_add_test(t, a_message_reaches_the_members_on_every_node);
+	tcase_add_test(t,
+	    a_publish_is_acked_by_the_storage_and_delivered_by_its_turn);
+	tcase_add_test(t, the_sender_hears_itself_only_with_echo);
+	tcase_add_test(t, all_nodes_hear_all_messages_in_one_order);
+	tcase_add_test(t, a_message_makes_its_channel_on_every_node);
+	tcase_add_test(t, what_was_given_before_is_not_given_again);
+	tcase_add_test(t, a_jump_within_an_epoch_is_a_gap);
+	tcase_add_test(t, after_a_stream_is_forgotten_nothing_of_it_is_missed);
+	tcase_add_test(t,
+	    the_end_of_a_channel_known_here_tells_what_others_lost);
+	tcase_add_test(t,
+	    what_the_storage_stored_before_is_acked_and_not_delivered);
+	tcase_add_test(t, a_message_of_the_wrong_channel_or_place_is_dropped);
+	tcase_add_test(t, everybody_is_counted_everywhere);
+	tcase_add_test(t, a_client_is_known_by_id_and_alias_on_every_node);
+	tcase_add_test(t, a_channel_with_members_elsewhere_is_not_collected);
+	tcase_add_test(t, many_joins_at_once_are_told_in_a_few_records);
+	tcase_add_test(t, who_goes_is_known_nowhere);
+	tcase_add_test(t, members_are_listed_page_by_page_over_all_nodes);
+	tcase_add_test(t, channels_are_found_by_the_type_of_members_elsewhere);
+	tcase_add_test(t, presence_tells_of_those_on_other_nodes);
+	tcase_add_test(t, who_is_lost_elsewhere_has_its_grace);
+	tcase_add_test(t, a_node_that_goes_loses_its_clients);
+	tcase_add_test(t, nodes_are_known_without_clients_too);
+	tcase_add_test(t, who_comes_back_on_another_node_keeps_id_and_alias);
+	tcase_add_test(t,
+	    the_newer_connection_replaces_the_older_on_another_node);
+	tcase_add_test(t, who_moves_within_its_grace_never_left);
+	tcase_add_test(t,
+	    the_old_node_cannot_take_back_or_remove_who_has_moved);
+	tcase_add_test(t, an_older_claim_to_a_client_of_ours_is_ignored);
+	tcase_add_test(t, who_was_on_a_node_that_went_gets_its_alias_back);
+	tcase_add_test(t, an_alias_of_another_node_is_taken);
+	tcase_add_test(t, an_alias_passes_from_one_to_another_of_a_node);
+	tcase_add_test(t, of_two_at_the_same_moment_the_later_loses_its_alias);
+	tcase_add_test(t, private_messages_go_to_ids_and_aliases_of_all_nodes);
+	tcase_add_test(t, a_binary_private_message_stays_one);
+	tcase_add_test(t, who_is_nowhere_is_not_found);
+	tcase_add_test(t, who_cannot_be_reached_now_is_missing_or_nobody_was);
+	tcase_add_test(t, a_room_hears_once_on_every_node);
+	tcase_add_test(t, a_room_that_is_only_elsewhere_is_a_room);
+	tcase_add_test(t, a_room_is_not_half_told);
+	tcase_add_test(t, a_system_message_reaches_everybody_everywhere);
+	tcase_add_test(t, a_broadcast_counts_all_whom_it_reaches);
+	tcase_add_test(t, a_client_of_another_node_can_be_kicked);
+	tcase_add_test(t, what_was_created_is_known_everywhere);
+	tcase_add_test(t,
+	    of_two_that_create_at_the_same_moment_the_first_has_set_it);
+	tcase_add_test(t, a_channel_is_deleted_on_every_node);
+	tcase_add_test(t, members_elsewhere_keep_a_channel_from_being_deleted);
+	tcase_add_test(t, what_makes_no_sense_is_counted_and_dropped);
+	tcase_add_test(t, what_a_later_version_says_is_no_nonsense);
+	tcase_add_test(t, what_is_not_told_in_a_sync_is_gone);
+	tcase_add_test(t, what_was_lost_is_shared_again);
+	tcase_add_test(t, what_is_left_of_an_earlier_life_is_taken_away);
+	tcase_add_test(t, what_cannot_be_shared_now_is_shared_later);
+	suite_add_tcase(s, t);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
