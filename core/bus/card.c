@@ -209,7 +209,7 @@ card_renamed(struct client *client, const char *old_id, int64_t above)
 
 	withdraw(c, card, old_id);
 	card->since = client->bus->wall > above ? client->bus->wall : above + 1;
-	card_touch(client);
+	card_share_now(client);
 }
 
 void

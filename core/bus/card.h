@@ -27,7 +27,8 @@ void card_init(struct cluster *c);
 /* When the client came to have its id. */
 int64_t card_since(struct client *client);
 
-/* Its id changes, from this one: be newer than `above`. */
+/* Its id changes, from this one: be newer than `above`, and say so at once, or
+ * who leaves again now would be lost to all. */
 void card_renamed(struct client *client, const char *old_id, int64_t above);
 
 /* Tell it now: it gave something up that others may want. */

@@ -23,6 +23,8 @@ struct claimed {
 
 struct claim {
 	char id[CLIENT_ID_SIZE];
+	char node[AQB_NAME_MAX + 1];
+	int64_t since;
 	uint32_t round;
 	struct claimed *claimed;
 	TAILQ_ENTRY(claim) link;
@@ -120,28 +122,83 @@ claim_new(struct claims *c, const char *id, const char *alias)
 }
 
 bool
-claims_say(struct claims *c, const char *id, const char *alias, uint32_t round)
+claim_is_newer(int64_t since, const char *node, int64_t known,
+    const char *known_node)
+{
+	return since != known ? since > known : strcmp(node, known_node) > 0;
+}
+
+static struct claim *
+claim_find(const struct claims *c, const char *id)
+{
+	struct claim *claim;
+
+	HASH_FIND(hh, c->by_id, id, strlen(id), claim);
+	return claim;
+}
+
+static bool
+is_outdated(const struct claim *claim, const struct claim_said *said)
+{
+	return strcmp(claim->node, said->node) != 0 &&
+	    !claim_is_newer(said->since, said->node, claim->since, claim->node);
+}
+
+bool
+claims_say(struct claims *c, const struct claim_said *said)
 {
 	struct claim *claim;
 
 	OBJ_CHECK(c, CLAIMS_MAGIC);
-	HASH_FIND(hh, c->by_id, id, strlen(id), claim);
+	claim = claim_find(c, said->id);
+	if (claim != NULL && is_outdated(claim, said)) {
+		return true;
+	}
 	if (claim != NULL &&
-	    (alias == NULL || strcmp(claim->claimed->alias, alias) != 0)) {
+	    (said->alias == NULL ||
+		strcmp(claim->claimed->alias, said->alias) != 0)) {
 		let_go(c, claim);
 		claim = NULL;
 	}
-	if (alias == NULL) {
+	if (said->alias == NULL) {
 		return true;
 	}
 	if (claim == NULL) {
-		claim = claim_new(c, id, alias);
+		claim = claim_new(c, said->id, said->alias);
 	}
 	if (claim == NULL) {
 		return false;
 	}
-	claim->round = round;
+	memcpy(claim->node, said->node, strlen(said->node) + 1);
+	claim->since = said->since;
+	claim->round = said->round;
 	return TAILQ_FIRST(&claim->claimed->by) == claim;
+}
+
+void
+claims_withdraw(struct claims *c, const char *id, const char *node)
+{
+	struct claim *claim;
+
+	OBJ_CHECK(c, CLAIMS_MAGIC);
+	claim = claim_find(c, id);
+	if (claim != NULL && strcmp(claim->node, node) == 0) {
+		let_go(c, claim);
+	}
+}
+
+void
+claims_withdraw_all(struct claims *c, const char *node)
+{
+	struct claim *claim, *next;
+
+	OBJ_CHECK(c, CLAIMS_MAGIC);
+	HASH_ITER(hh, c->by_id, claim, next)
+	{
+		if (strcmp(claim->node, node) == 0) {
+			let_go(c, claim);
+		}
+	}
 }
 
 const char *

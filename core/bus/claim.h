@@ -17,13 +17,27 @@ struct claims;
 struct claims *claims_new(void);
 void claims_free(struct claims **claimsp);
 
-/*
- * This client claims this alias from now on, and no other; NULL: none.
- * `round` is when that was told.  Does it have what it claims?  Without memory
- * it has not.
- */
-bool claims_say(struct claims *c, const char *id, const char *alias,
-    uint32_t round);
+/* What a node tells of a client; see card.h of `since`. */
+struct claim_said {
+	const char *id;
+	const char *node;
+	int64_t since;
+	const char *alias; /* that alone; NULL: none */
+	uint32_t round;    /* of syncing, in which it is told */
+};
+
+/* Is what this node says newer than what that one said?  Of two at once it is
+ * the one with the higher name. */
+bool claim_is_newer(int64_t since, const char *node, int64_t known,
+    const char *known_node);
+
+/* Does the client have what it claims now?  Without memory it has not.  What
+ * another node says, and no longer counts, changes nothing. */
+bool claims_say(struct claims *c, const struct claim_said *said);
+
+/* The node says no more of this client, or of any. */
+void claims_withdraw(struct claims *c, const char *id, const char *node);
+void claims_withdraw_all(struct claims *c, const char *node);
 
 /* The id of who has it, or NULL. */
 const char *claims_holder(const struct claims *c, const char *alias,

@@ -255,6 +255,7 @@ become(struct client *client, const char *id, struct aqb_why *why)
 	struct bus *bus = client->bus;
 	struct client *old = client_find(bus, id, strlen(id));
 	char old_id[CLIENT_ID_SIZE];
+	int64_t above;
 
 	if (old == client) {
 		return AQB_CODE_OK;
@@ -276,8 +277,9 @@ become(struct client *client, const char *id, struct aqb_why *why)
 		return reject(why, AQB_CODE_INTERNAL, NULL, "out of memory");
 	}
 	client->resumed = true;
-	cluster_take_over(client, old_id);
+	above = cluster_take_over(client);
 	session_recall(bus->session, client);
+	cluster_renamed(client, old_id, above);
 	return AQB_CODE_OK;
 }
 

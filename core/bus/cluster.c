@@ -164,11 +164,8 @@ on_node_gone(void *arg, const char *node)
 	struct cluster *c;
 
 	OBJ_CAST(c, arg, CLUSTER_MAGIC);
-	if (is_own(c, node)) {
-		remote_disown(c);
-	} else {
-		node_gone(c, node);
-	}
+	claims_withdraw_all(c->claims, node);
+	node_gone(c, node);
 }
 
 static void
@@ -243,11 +240,17 @@ cluster_channel(struct cluster *c, const char *room, const char *name)
 	return ch;
 }
 
+int64_t
+cluster_take_over(struct client *client)
+{
+	return client->bus->cluster == NULL ? 0 : remote_take_over(client);
+}
+
 void
-cluster_take_over(struct client *client, const char *old_id)
+cluster_renamed(struct client *client, const char *old_id, int64_t above)
 {
 	if (client->bus->cluster != NULL) {
-		card_renamed(client, old_id, remote_take_over(client));
+		card_renamed(client, old_id, above);
 	}
 }
 

@@ -48,8 +48,10 @@ void cluster_free(struct cluster **clusterp);
 struct channel *cluster_channel(struct cluster *c, const char *room,
     const char *name);
 
-/* A client has got the id of one that was here before, perhaps elsewhere. */
-void cluster_take_over(struct client *client, const char *old_id);
+/* A client has got the id of one that was here before, perhaps elsewhere: what
+ * is known of that one is its own to be recalled; and then all are told. */
+int64_t cluster_take_over(struct client *client);
+void cluster_renamed(struct client *client, const char *old_id, int64_t above);
 
 /* Something of a client changed that the other nodes are to know. */
 void card_touch(struct client *client);

@@ -230,11 +230,10 @@ leave_all(struct remote *r)
 void
 remote_lost(struct remote *r)
 {
-	struct cluster *c = r->node->cluster;
+	struct session *session = r->node->cluster->bus->session;
 
 	leave_all(r);
-	session_keep(c->bus->session, r->id, &r->profile, r->type);
-	claims_say(c->claims, r->id, NULL, 0);
+	session_keep(session, r->id, &r->profile, r->type);
 	remote_free(r);
 }
 
@@ -326,16 +325,6 @@ size_t
 node_count(const struct cluster *c)
 {
 	return HASH_COUNT(c->nodes);
-}
-
-void
-remote_disown(struct cluster *c)
-{
-	struct client *client;
-
-	TAILQ_FOREACH (client, &c->bus->clients, link) {
-		claims_say(c->claims, client->id, NULL, c->round);
-	}
 }
 
 void

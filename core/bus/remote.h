@@ -86,9 +86,6 @@ struct node *node_get(struct cluster *c, const char *name);
 
 size_t node_count(const struct cluster *c);
 
-/* All that this node has said is void until it says it again. */
-void remote_disown(struct cluster *c);
-
 /* A node, or all but those told in this round, and whoever is on them. */
 void node_gone(struct cluster *c, const char *name);
 void node_sweep(struct cluster *c);

@@ -261,17 +261,8 @@ apply(struct node *node, struct remote *r, const struct said *s,
 	profile_free(&r->profile);
 	r->profile = d->profile;
 	d->profile = NULL;
-	claims_say(c->claims, r->id, r->profile->alias, c->round);
 	remote_retype(r, d->type);
 	compare_channels(c, r, &s->channels, moved);
-}
-
-/* Of two that say they have it the later has it; of two at once, that with
- * the higher name. */
-static bool
-is_newer(int64_t since, const char *node, int64_t known, const char *known_node)
-{
-	return since != known ? since > known : strcmp(node, known_node) > 0;
 }
 
 /* Does the node have it, as far as this broker knows? */
@@ -282,14 +273,30 @@ has_it(struct cluster *c, const char *node, const char *id, int64_t since)
 	struct remote *r = remote_find(c->bus, id, strlen(id));
 
 	if (client != NULL) {
-		if (!is_newer(since, node, card_since(client),
+		if (!claim_is_newer(since, node, card_since(client),
 			c->bus->conf.node)) {
 			return false;
 		}
 		client_replace(client);
 	}
 	return r == NULL || strcmp(r->node->name, node) == 0 ||
-	    is_newer(since, node, r->since, r->node->name);
+	    claim_is_newer(since, node, r->since, r->node->name);
+}
+
+/* The claims of all nodes, this one's too, are taken in the order in which all
+ * hear them; nothing else counts. */
+static bool
+claim(struct cluster *c, const char *node, const char *id,
+    const struct description *d)
+{
+	return claims_say(c->claims,
+	    &(struct claim_said){
+		.id = id,
+		.node = node,
+		.since = d->since,
+		.alias = d->profile->alias,
+		.round = c->round,
+	    });
 }
 
 static void
@@ -297,6 +304,7 @@ withdrawn(struct cluster *c, const char *node, const char *id)
 {
 	struct remote *r = remote_find(c->bus, id, strlen(id));
 
+	claims_withdraw(c->claims, id, node);
 	if (r != NULL && strcmp(r->node->name, node) == 0) {
 		remote_lost(r);
 	}
@@ -319,6 +327,7 @@ remote_record(struct cluster *c, const char *node_name, const char *id,
 	if (node == NULL || !read_record(value, &s, &d)) {
 		return false;
 	}
+	claim(c, node_name, id, &d);
 	if (has_it(c, node_name, id, d.since)) {
 		r = remote_find(c->bus, id, strlen(id));
 		if (r == NULL) {
@@ -341,17 +350,14 @@ remote_own_record(struct cluster *c, const char *id, struct aqb_slice value)
 	struct said s;
 
 	if (value.len == 0) {
-		/* Unless another node has told that it is there now. */
-		if (remote_find(c->bus, id, strlen(id)) == NULL) {
-			claims_say(c->claims, id, NULL, c->round);
-		}
+		claims_withdraw(c->claims, id, c->bus->conf.node);
 		return true;
 	}
 	if (!read_record(value, &s, &d)) {
 		return false;
 	}
 	alias = d.profile->alias;
-	if (!claims_say(c->claims, id, alias, c->round) && client != NULL &&
+	if (!claim(c, c->bus->conf.node, id, &d) && client != NULL &&
 	    client_alias(client) != NULL &&
 	    strcmp(client_alias(client), alias) == 0) {
 		profile_lose_alias(client);

@@ -131,6 +131,9 @@ render_all(const struct aqb_client_info *info)
 	    json_object_new_boolean(info->admin));
 	json_object_object_add(o, "resumed",
 	    json_object_new_boolean(info->resumed));
+	if (AQB_HAS(info, node)) {
+		json_object_object_add(o, "node", render_text(info->node));
+	}
 	return o;
 }
 

@@ -523,8 +523,6 @@ START_TEST(the_newer_connection_replaces_the_older_on_another_node)
 	call_it(bob, "bobby");
 	all_know();
 	again = come_back(bob);
-	ck_assert(!bob->is_closed);
-	all_know();
 	ck_assert(bob->is_closed);
 	ck_assert_uint_eq(bob->close_code, 4010);
 	ck_assert_str_eq(record_of("bobby").client_id, again->id);
@@ -534,6 +532,18 @@ START_TEST(the_newer_connection_replaces_the_older_on_another_node)
 	ck_assert_uint_eq(clients_in_all(), 2);
 	say(ada, "{'type':'private','to':'bobby'}");
 	hears(again, "'type':'private'");
+}
+END_TEST
+
+START_TEST(who_comes_back_and_leaves_at_once_is_nowhere)
+{
+	go(come_back(bob));
+	all_know();
+	ck_assert(bob->is_closed);
+	ck_assert(!is_known(bob->id));
+	be_at(1);
+	ck_assert(!is_known(bob->id));
+	ck_assert_uint_eq(clients_in_all(), 1);
 }
 END_TEST
 
@@ -1030,6 +1040,7 @@ main(void)
 	tcase_add_test(t, who_comes_back_on_another_node_keeps_id_and_alias);
 	tcase_add_test(t,
 	    the_newer_connection_replaces_the_older_on_another_node);
+	tcase_add_test(t, who_comes_back_and_leaves_at_once_is_nowhere);
 	tcase_add_test(t, who_moves_within_its_grace_never_left);
 	tcase_add_test(t,
 	    the_old_node_cannot_take_back_or_remove_who_has_moved);
