@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
@@ -197,7 +198,8 @@ publish_told(struct channel *ch, struct aqb_msg *msg,
 		msg_stamp(msg, pos);
 	}
 	count(ch, msg, strcmp(from, "arqonbus") == 0 ? NULL : from);
-	router_deliver(ch, msg, not_to(client, ch), 0);
+	router_deliver(ch, msg, not_to(client, ch),
+	    msg_received(msg, clock_mono_us()));
 }
 
 void
@@ -410,6 +412,10 @@ append(struct publish *pub, struct aqb_msg *msg, struct aqb_slice id,
 	pub->id = v.id;
 	if (pub->seen != NULL) {
 		pub->seen->pending = pub;
+	}
+	if (ch->bus->cluster != NULL) {
+		msg_set_received(msg,
+		    pub->received_us); /* the ack may come first */
 	}
 	when = store_append(ch->bus->store, ch->stream, &ch->limits, pub->msg,
 	    &pub->pos, on_stored, pub);

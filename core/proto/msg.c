@@ -43,6 +43,7 @@ struct aqb_msg {
 	uint32_t frame; /* 0 until stamped */
 	bool is_binary;
 	bool id_is_given;
+	uint32_t received; /* microseconds, the lower half; 0: not known */
 	int64_t timestamp;
 	uint64_t seq;
 	struct piece id, type, room, channel, from, payload, metadata, epoch;
@@ -383,6 +384,23 @@ msg_copy(const struct aqb_msg *old, size_t reserve)
 	msg->payload = shifted(old->payload, by);
 	msg->metadata = shifted(old->metadata, by);
 	return msg;
+}
+
+void
+msg_set_received(struct aqb_msg *msg, uint64_t received_us)
+{
+	OBJ_CHECK(msg, MSG_MAGIC);
+	msg->received = (uint32_t)received_us;
+}
+
+uint64_t
+msg_received(const struct aqb_msg *msg, uint64_t now_us)
+{
+	OBJ_CHECK(msg, MSG_MAGIC);
+	if (msg->received == 0) {
+		return 0;
+	}
+	return now_us - (uint32_t)((uint32_t)now_us - msg->received);
 }
 
 struct aqb_msg *

@@ -77,6 +77,13 @@ struct aqb_msg *msg_again(const struct aqb_msg *msg, uint32_t count);
  * as in the draft.  NULL without memory. */
 struct aqb_msg *msg_copy(const struct aqb_msg *msg, size_t reserve);
 
+/*
+ * When it was received, in monotonic microseconds, for who measures how long
+ * it takes; 0 is not known.  Only what is less than an hour ago can be told.
+ */
+void msg_set_received(struct aqb_msg *msg, uint64_t received_us);
+uint64_t msg_received(const struct aqb_msg *msg, uint64_t now_us);
+
 struct aqb_msg *msg_ref(struct aqb_msg *msg);
 
 /* Give a reference back and clear the pointer.  NULL is fine. */

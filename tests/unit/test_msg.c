@@ -413,6 +413,52 @@ START_TEST(bytes_with_more_metadata_than_a_header_holds_are_no_message)
 }
 END_TEST
 
+START_TEST(what_belongs_to_no_channel_is_made_again_with_whom_it_is_for)
+{
+	struct aqb_msg_view v = kept();
+	struct aqb_msg *msg;
+
+	v.room = v.channel = slice("");
+	msg = msg_make_unplaced(&v, slice("[\"a\", \"b\"]"));
+	ck_assert_ptr_nonnull(msg);
+	assert_json(msg,
+	    "{\"version\":\"1.0\",\"id\":\"i\\u00e9\","
+	    "\"type\":\"event\",\"from\":\"f\","
+	    "\"timestamp\":\"1970-01-01T00:00:01.000Z\","
+	    "\"to\":[\"a\", \"b\"],"
+	    "\"payload\":{\"a\": 1},\"metadata\":{\"k\":2}}");
+	msg_unref(&msg);
+	v.room = slice("*");
+	msg = msg_make_unplaced(&v, slice(""));
+	ck_assert_ptr_nonnull(msg);
+	msg_unref(&msg);
+	v.room = slice("a b");
+	ck_assert_ptr_null(msg_make_unplaced(&v, slice("")));
+	v.room = slice("r");
+	ck_assert_ptr_null(msg_make_unplaced(&v, slice("7")));
+	ck_assert_ptr_null(msg_make_unplaced(&v, slice("\"a\",\"x\":1")));
+	v.channel = slice("c");
+	ck_assert_ptr_null(msg_make_unplaced(&v, slice("")));
+}
+END_TEST
+
+START_TEST(when_it_was_received_is_known_for_an_hour)
+{
+	static const uint64_t moments[] = { 5, UINT32_MAX - 1, 1ull << 40 };
+	struct aqb_msg_view v = kept();
+
+	for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++) {
+		struct aqb_msg *msg = msg_make(&v, &here);
+
+		ck_assert_uint_eq(msg_received(msg, moments[i]), 0);
+		msg_set_received(msg, moments[i] + 1);
+		ck_assert_uint_eq(msg_received(msg, moments[i] + 4000000000),
+		    moments[i] + 1);
+		msg_unref(&msg);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -438,6 +484,9 @@ main(void)
 	tcase_add_test(t, nor_without_a_right_time_place_or_bytes);
 	tcase_add_test(t,
 	    bytes_with_more_metadata_than_a_header_holds_are_no_message);
+	tcase_add_test(t,
+	    what_belongs_to_no_channel_is_made_again_with_whom_it_is_for);
+	tcase_add_test(t, when_it_was_received_is_known_for_an_hour);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

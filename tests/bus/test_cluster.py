@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several brokers on one Redis that are one bus: arqonbus-protocol(7), "SEVERAL BROKERS"."""
+
+import asyncio
+import time
+import uuid
+
+import pytest
+from broker import PATIENCE, shared_redis
+
+LEASE = 20  # seconds in which a node that was killed is gone for all
+GRACE = ["--set", "server.presence_grace=1s"]
+
+
+@pytest.fixture
+def go(start):
+    """Start that many nodes of one cluster of the test's own."""
+    prefix = uuid.uuid4().hex[:8]
+
+    def run(n, *flags):
+        env = {"ARQONBUS_STORAGE_BACKEND": "redis-streams", "ARQONBUS_REDIS_URL": shared_redis().url,
+               "ARQONBUS_STORAGE_REDIS_STREAMS_PREFIX": prefix}
+        return [start("--set", "storage.cluster=yes", *flags, env=dict(env)) for _ in range(n)]
+    return run
+
+
+async def until(test, patience=PATIENCE):
+    """Ask again until it is so: nodes learn of each other a little later."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        value = await test()
+        if value:
+            return value
+        await asyncio.sleep(0.02)
+    raise AssertionError("it does not become so")
+
+
+async def members(client, address, want, patience=PATIENCE):
+    """Wait until a channel has so many members, as this client's node knows it."""
+    async def test():
+        reply = await client.ask("channel_info", channel=address)
+        return reply["status"] == "success" and reply["payload"]["result"]["member_count"] == want
+    await until(test, patience)
+
+
+async def reaches(client, to, patience=PATIENCE):
+    """Wait until a private message reaches somebody by this name."""
+    async def test():
+        await client.send(type="private", id=uuid.uuid4().hex, to=to, payload={"probe": True}, ack=True)
+        return (await client.receive())["type"] == "ack"
+    await until(test, patience)
+
+
+async def heard(client, **fields):
+    """The next message that is no probe has these fields."""
+    while (message := await client.receive()).get("payload", {}) == {"probe": True}:
+        pass
+    for key, value in fields.items():
+        assert message.get(key) == value, f"{key} is not {value!r} in {message}"
+    return message
+
+
+async def test_all_nodes_deliver_in_one_order(go):
+    nodes = go(3)
+    clients = [await n.client() for n in nodes]
+    for c in clients:
+        await c.join("r:c", echo=True)
+    for i in range(50):
+        for c in clients:
+            await c.send(type="event", channel="r:c", payload={"n": i})
+    got = [[await c.expect(type="event") for _ in range(150)] for c in clients]
+    order = [[(m["seq"], m["epoch"], m["id"]) for m in one] for one in got]
+    assert order[0] == order[1] == order[2]
+    assert [m["seq"] for m in got[0]] == list(range(1, 151))
+    for sender in clients:
+        ns = [m["payload"]["n"] for m in got[0] if m["from"] == sender.id]
+        assert ns == list(range(50))
+
+
+async def test_a_publish_is_acked_and_its_sender_does_not_hear_it(go):
+    a, b = go(2)
+    ada, bob = await a.client(), await b.client()
+    await ada.join("r:c")
+    await bob.join("r:c")
+    await ada.send(type="event", channel="r:c", id="m1", payload={"a": 1}, metadata={"k": 2}, ack=True)
+    ack = await ada.expect(type="ack", request_id="m1")
+    assert ack["payload"]["stored"] == "redis" and ack["payload"]["seq"] == 1
+    message = await bob.expect(type="event", id="m1", seq=1, metadata={"k": 2})
+    assert message["from"] == ada.id
+    await ada.expect_nothing()
+
+
+async def test_a_repeated_id_is_stored_once_whatever_node_it_is_sent_to(go):
+    a, b = go(2)
+    bob = await b.client()
+    await bob.join("r:c")
+    ada = await a.client()
+    await ada.send(type="event", channel="r:c", id="once", payload={}, ack=True)
+    first = await ada.expect(type="ack")
+    await ada.close()
+    ada = await b.client("?session=" + ada.session)
+    await ada.send(type="event", channel="r:c", id="once", payload={}, ack=True)
+    again = await ada.expect(type="ack")
+    assert again["payload"]["seq"] == first["payload"]["seq"] == 1
+    await bob.expect(type="event", seq=1)
+    await bob.expect_nothing()
+
+
+async def test_since_recovers_on_another_node(go):
+    a, b = go(2)
+    ada, bob = await a.client(), await a.client()
+    joined = await bob.join("r:c")
+    await bob.close()
+    for n in range(5):
+        await ada.send(type="event", channel="r:c", payload={"n": n}, ack=True)
+        await ada.expect(type="ack")
+    bob = await b.client("?session=" + bob.session)
+    again = await bob.join("r:c", since={"seq": joined["seq"], "epoch": joined["epoch"]})
+    assert again["recovered"] and again["seq"] == 5
+    for n in range(5):
+        assert (await bob.expect(type="event"))["payload"] == {"n": n}
+    await ada.send(type="event", channel="r:c", payload={"n": 5})
+    assert (await bob.expect(type="event", seq=6))["payload"] == {"n": 5}
+
+
+async def test_private_messages_find_ids_and_aliases_on_other_nodes(go):
+    a, b = go(2)
+    ada, bob = await a.client(), await b.client("?alias=bobby")
+    await reaches(ada, "bobby")
+    await ada.send(type="private", id="p1", to=["bobby", bob.id, "none"], payload={"a": 1}, metadata={"m": 2}, ack=True)
+    ack = await ada.expect(type="ack", request_id="p1")
+    assert ack["payload"]["delivered"] == 1 and ack["payload"]["missing"] == ["none"]
+    message = await heard(bob, type="private", id="p1", payload={"a": 1}, metadata={"m": 2})
+    assert message["from"] == ada.id and message["to"] == ["bobby", bob.id, "none"]
+    await bob.send(type="private", to=ada.id, payload="back")
+    await ada.expect(type="private", payload="back")
+    await ada.send(type="private", to="none", payload={})
+    await ada.expect_error("TARGET_NOT_FOUND")
+
+
+async def test_rooms_and_system_messages_reach_all_nodes(go):
+    nodes = go(3)
+    ada, bob, eve = [await n.client() for n in nodes]
+    await ada.join("r:c")
+    await bob.join("r:c")
+    await bob.join("r:d")
+    await members(ada, "r:d", 1)
+    await ada.send(type="event", room="r", id="all", payload={}, ack=True)
+    await ada.expect(type="ack", request_id="all")
+    await bob.expect(type="event", id="all", room="r")
+    await bob.expect_nothing()
+    await ada.send(type="event", room="nowhere", payload={})
+    await ada.expect_error("ROOM_NOT_FOUND")
+    root = await nodes[2].admin()
+    await root.send(type="system", room="*", payload={"news": 1})
+    for c in (ada, bob, eve):
+        await c.expect(type="system", room="*", payload={"news": 1})
+    await root.expect_nothing()
+
+
+async def test_members_are_counted_and_listed_over_all_nodes(go):
+    nodes = go(3)
+    clients = [await n.client("?screen_name=x") for n in nodes]
+    for c in clients:
+        await c.join("r:c")
+    for c in clients:
+        await members(c, "r:c", 3)
+        info = await c.call("channel_info", channel="r:c")
+        assert {m["client_id"] for m in info["members"]} == {c.id for c in clients}
+        assert {m["screen_name"] for m in info["members"]} == {"x"}
+        assert (await c.call("status"))["clients"] == 3
+    late = await nodes[0].client()
+    assert (await late.join("r:c"))["member_count"] == 4
+
+
+async def test_presence_is_of_all_nodes(go):
+    a, b = go(2, *GRACE)
+    ada, bob = await a.client(), await b.client("?alias=bobby")
+    await ada.join("r:c", presence=True)
+    await bob.join("r:c")
+    message = await ada.expect(type="system", channel="c")
+    (joined,) = message["payload"]["joined"]
+    assert joined["client_id"] == bob.id and joined["alias"] == "bobby"
+    assert message["payload"]["member_count"] == 2
+    await bob.call("leave_channel", channel="r:c")
+    message = await ada.expect(type="system", channel="c")
+    assert message["payload"]["left"] == [bob.id]
+    await bob.join("r:c")
+    await ada.expect(type="system", channel="c")
+    bob.ws.transport.abort()
+    message = await ada.expect(type="system", channel="c")
+    assert message["payload"]["left"] == [bob.id]
+
+
+async def test_an_alias_is_one_clients_on_all_nodes(go):
+    a, b = go(2)
+    ada, bob = await a.client("?alias=pal"), await b.client()
+    await reaches(bob, "pal")
+    await bob.refused("ALIAS_TAKEN", "identify", alias="pal")
+    await ada.call("identify", alias="")
+
+    async def taken():
+        return (await bob.ask("identify", alias="pal"))["status"] == "success"
+    await until(taken)
+
+
+async def test_of_two_with_one_alias_at_once_one_is_told_that_it_lost(go):
+    a, b = go(2)
+    ada, bob = await a.client(), await b.client()
+    await asyncio.gather(*(c.send(type="command", id="i", command="identify", alias="pal") for c in (ada, bob)))
+    lost = []
+
+    async def outcome(client):
+        message = await client.expect(type="command_response")
+        if message["status"] == "error":
+            assert message["payload"]["error"]["code"] == "ALIAS_TAKEN"
+            lost.append(client)
+            return
+        try:
+            message = await asyncio.wait_for(client.ws.recv(), 1)
+        except asyncio.TimeoutError:
+            return
+        assert "ALIAS_TAKEN" in message
+        lost.append(client)
+    await asyncio.gather(outcome(ada), outcome(bob))
+    assert len(lost) == 1
+
+
+async def test_a_session_resumes_on_another_node(go):
+    a, b = go(2, *GRACE)
+    watcher = await a.client()
+    await watcher.join("r:c", presence=True)
+    bob = await a.client("?alias=bobby&screen_name=Bob")
+    await bob.join("r:c")
+    await watcher.expect(type="system", channel="c")
+    await reaches(await b.client(), "bobby")
+    again = await b.client("?session=" + bob.session)
+    assert again.id == bob.id and again.welcome["payload"]["resumed"]
+    await bob.closed(4010, "replaced")
+    record = await again.call("identify")
+    assert record["alias"] == "bobby" and record["screen_name"] == "Bob"
+    await again.join("r:c")
+    await members(watcher, "r:c", 2)
+    await asyncio.sleep(1.5)
+    await watcher.expect_nothing()  # it never left
+    await watcher.send(type="private", to="bobby", payload=1)
+    await heard(again, type="private", payload=1)
+
+
+async def test_channels_are_created_and_deleted_for_all_nodes(go):
+    a, b = go(2)
+    ada, bob = await a.client(), await b.client()
+    await ada.call("create_channel", channel="r:c", description="ours", metadata={"k": 1}, history={"size": 3})
+
+    async def known():
+        return (await bob.ask("channel_info", channel="r:c"))["status"] == "success"
+    await until(known)
+    info = await bob.call("channel_info", channel="r:c")
+    assert info["description"] == "ours" and info["metadata"] == {"k": 1} and info["history"]["size"] == 3
+    await bob.refused("CHANNEL_EXISTS", "create_channel", channel="r:c")
+    await bob.join("r:c")
+    await members(ada, "r:c", 1)
+    await ada.refused("CHANNEL_NOT_EMPTY", "delete_channel", channel="r:c")
+    (late,) = go(1)
+    eve = await late.client()
+    assert (await eve.call("channel_info", channel="r:c"))["description"] == "ours"
+    await ada.call("delete_channel", channel="r:c", force=True)
+    message = await bob.expect(type="system", channel="c")
+    assert message["payload"]["event"] == "channel_deleted" and message["payload"]["by"] == ada.id
+
+    async def gone():
+        replies = [await c.ask("channel_info", channel="r:c") for c in (bob, eve)]
+        return all(r["status"] == "error" for r in replies)
+    await until(gone)
+    await bob.call("create_channel", channel="r:c", description="theirs")
+
+
+async def test_a_node_that_is_killed_loses_its_clients(go):
+    a, b = go(2, *GRACE)
+    ada, bob = await a.client(), await b.client("?alias=bobby")
+    await ada.join("r:c", presence=True)
+    await bob.join("r:c")
+    await ada.expect(type="system", channel="c")
+    b.errors_expected = True
+    b.process.kill()
+    message = await asyncio.wait_for(ada.ws.recv(), LEASE)
+    assert bob.id in message and '"left"' in message
+    await members(ada, "r:c", 1)
+    await ada.send(type="private", to="bobby", payload={})
+    await ada.expect_error("TARGET_NOT_FOUND")
+    b.process.wait()
+    b.process.returncode = 0  # as expected
+
+
+async def test_an_admin_kicks_and_looks_up_clients_of_other_nodes(go):
+    a, b = go(2)
+    root, bob = await a.admin(), await b.client("?alias=bobby")
+    await reaches(root, "bobby")
+    info = await root.call("client_info", client_id="bobby")
+    assert info["client_id"] == bob.id and info["node"] != (await root.call("status"))["server"]["node"]
+    await root.call("kick", client_id="bobby", reason="enough")
+    await bob.closed(1008, "enough")
+
+
+async def test_a_broker_refuses_a_storage_that_cannot_be_shared(start):
+    with pytest.raises(AssertionError, match="several brokers cannot share"):
+        start("--set", "storage.cluster=yes", "--storage", "memory")
