@@ -28,7 +28,7 @@ on_away(evutil_socket_t fd, short what, void *arg)
 	}
 	r->is_away = true;
 	redis_set(r, r->metrics.away, 1);
-	if (r->conf->mode == MODE_STRICT) {
+	if (r->mode == MODE_STRICT) {
 		r->host->log(r->host, AQB_WARNING,
 		    "Redis is away (%s); messages wait",
 		    link_is_ready(r->write) ? "busy" : link_why(r->write));
@@ -88,5 +88,5 @@ away_is_over(struct redis *r)
 bool
 away_is_early(const struct redis *r)
 {
-	return r->conf->mode == MODE_DEGRADED && (r->is_away || r->drain != 0);
+	return r->mode == MODE_DEGRADED && (r->is_away || r->drain != 0);
 }

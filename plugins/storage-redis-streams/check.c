@@ -171,14 +171,13 @@ static int
 reach(const struct redis *r, redisContext **cp, struct aqb_why *why)
 {
 	const struct timespec pause = { .tv_nsec = AGAIN_MS * 1000000L };
-	uint64_t patience =
-	    r->conf->mode == MODE_STRICT ? STRICT_MS : DEGRADED_MS;
+	uint64_t patience = r->mode == MODE_STRICT ? STRICT_MS : DEGRADED_MS;
 	uint64_t until = clock_ms() + patience;
 	int err;
 
 	for (;;) {
 		err = try_once(r, patience, cp, why);
-		if (err != AQB_EUNAVAIL || r->conf->mode != MODE_STRICT ||
+		if (err != AQB_EUNAVAIL || r->mode != MODE_STRICT ||
 		    clock_ms() + AGAIN_MS >= until) {
 			return err;
 		}
@@ -268,27 +267,87 @@ is_alive(redisContext *c, const char *owner, const char *boot)
 	return alive;
 }
 
+/* Two words of a hash say who has it: a connection, and a broker's boot. */
+static bool
+is_owned(redisContext *c, const char *key, const char *owner, const char *boot)
+{
+	const char *words[] = { "HMGET", key, owner, boot };
+	redisReply *reply = ask(c, 4, words);
+	bool is = reply != NULL && reply->type == REDIS_REPLY_ARRAY &&
+	    reply->elements == 2 &&
+	    reply->element[0]->type == REDIS_REPLY_STRING &&
+	    reply->element[1]->type == REDIS_REPLY_STRING &&
+	    is_alive(c, reply->element[0]->str, reply->element[1]->str);
+
+	freeReplyObject(reply);
+	return is;
+}
+
 static int
 check_owner(const struct redis *r, redisContext *c, struct aqb_why *why)
 {
 	char key[80];
-	const char *words[] = { "HMGET", key, "owner", "boot" };
+
+	snprintf(key, sizeof key, "%s:{ctl}:meta", r->conf->prefix);
+	if (is_owned(c, key, "owner", "boot")) {
+		return refuse(why, AQB_EEXIST,
+		    "Redis: another broker uses the streams %s:*; stop it, or "
+		    "give one of them another prefix%s",
+		    r->conf->prefix,
+		    r->conf->cluster ? "; both must have cluster = yes" : "");
+	}
+	return AQB_OK;
+}
+
+/* Are there brokers that share the streams? */
+static int
+check_alone(const struct redis *r, redisContext *c, struct aqb_why *why)
+{
+	char nodes[80];
+	const char *words[] = { "SMEMBERS", nodes };
 	redisReply *reply;
 	int err = AQB_OK;
 
-	snprintf(key, sizeof key, "%s:{ctl}:meta", r->conf->prefix);
-	reply = ask(c, 4, words);
-	if (reply != NULL && reply->type == REDIS_REPLY_ARRAY &&
-	    reply->elements == 2 &&
-	    reply->element[0]->type == REDIS_REPLY_STRING &&
-	    reply->element[1]->type == REDIS_REPLY_STRING &&
-	    is_alive(c, reply->element[0]->str, reply->element[1]->str)) {
-		err = refuse(why, AQB_EEXIST,
-		    "Redis: another broker uses the streams %s:*; stop it, or "
-		    "give one of them another prefix",
-		    r->conf->prefix);
+	snprintf(nodes, sizeof nodes, "%s:{ctl}:nodes", r->conf->prefix);
+	reply = ask(c, 2, words);
+	for (size_t i = 0; err == AQB_OK && reply != NULL &&
+	     reply->type == REDIS_REPLY_ARRAY && i < reply->elements;
+	     i++) {
+		char key[300];
+
+		snprintf(key, sizeof key, "%s:{ctl}:node:%.200s",
+		    r->conf->prefix, reply->element[i]->str);
+		if (is_owned(c, key, ".owner", ".boot")) {
+			err = refuse(why, AQB_EEXIST,
+			    "Redis: %.64s and perhaps others share the "
+			    "streams %s:*; set cluster = yes, or another "
+			    "prefix",
+			    reply->element[i]->str, r->conf->prefix);
+		}
 	}
 	freeReplyObject(reply);
+	return err;
+}
+
+int
+check_node(struct redis *r, const char *node, struct aqb_why *why)
+{
+	redisContext *c = NULL;
+	int err = reach(r, &c, why);
+	char key[300];
+
+	if (err != AQB_OK) {
+		return err;
+	}
+	snprintf(key, sizeof key, "%s:{ctl}:node:%.200s", r->conf->prefix,
+	    node);
+	if (is_owned(c, key, ".owner", ".boot")) {
+		err = refuse(why, AQB_EEXIST,
+		    "node: another broker on the streams %s:* is called "
+		    "%.64s",
+		    r->conf->prefix, node);
+	}
+	redisFree(c);
 	return err;
 }
 
@@ -298,7 +357,7 @@ check_redis(struct redis *r, struct aqb_why *why)
 	redisContext *c = NULL;
 	int err = reach(r, &c, why);
 
-	if (err == AQB_EUNAVAIL && r->conf->mode == MODE_DEGRADED) {
+	if (err == AQB_EUNAVAIL && r->mode == MODE_DEGRADED) {
 		r->host->log(r->host, AQB_WARNING, "%s; starting without it",
 		    why->text);
 		return AQB_OK;
@@ -311,6 +370,9 @@ check_redis(struct redis *r, struct aqb_why *why)
 	}
 	if (err == AQB_OK) {
 		err = check_owner(r, c, why);
+	}
+	if (err == AQB_OK && !r->conf->cluster) {
+		err = check_alone(r, c, why);
 	}
 	if (err == AQB_OK) {
 		keep_read(r, c);

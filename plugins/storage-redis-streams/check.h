@@ -14,4 +14,8 @@ struct redis;
  */
 int check_redis(struct redis *r, struct aqb_why *why);
 
+/* Of several brokers: has no other one this name?  One that was killed just
+ * now has not. */
+int check_node(struct redis *r, const char *node, struct aqb_why *why);
+
 #endif

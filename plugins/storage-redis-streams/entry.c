@@ -20,8 +20,8 @@ entry_place(const redisReply *reply, uint64_t *erap, uint64_t *seqp)
 	return id != NULL && reply_id(id, len, erap, seqp) && *seqp > 0;
 }
 
-static struct aqb_slice
-field(const redisReply *fields, const char *name)
+struct aqb_slice
+entry_field(const redisReply *fields, const char *name)
 {
 	struct aqb_slice slice = { "", 0 };
 	const char *text = reply_string(reply_get(fields, name), &slice.len);
@@ -45,29 +45,26 @@ take_name(const struct stream *s, struct aqb_msg_view *v)
 }
 
 struct aqb_msg *
-entry_message(const struct redis *r, const struct stream *s,
-    const redisReply *reply)
+entry_make(const struct redis *r, const struct stream *s,
+    const redisReply *fields, const struct aqb_position *pos)
 {
 	struct aqb_msg_view v = { .size = sizeof v };
-	struct aqb_position pos;
-	const redisReply *fields;
 	struct aqb_slice time;
-	uint64_t era, seq;
 	char *end;
 
-	if (!entry_place(reply, &era, &seq)) {
-		return NULL;
-	}
-	fields = reply->element[1];
 	take_name(s, &v);
-	v.id = field(fields, "id");
-	v.type = field(fields, "type");
-	v.from = field(fields, "from");
-	v.payload = field(fields, "payload");
-	v.metadata = field(fields, "metadata");
-	v.flags = (field(fields, "encoding").len > 0 ? AQB_MSG_BINARY : 0) |
-	    (field(fields, "given").len > 0 ? AQB_MSG_GIVEN_ID : 0);
-	time = field(fields, "time");
+	v.id = entry_field(fields, "id");
+	v.type = entry_field(fields, "type");
+	v.from = entry_field(fields, "from");
+	v.payload = entry_field(fields, "payload");
+	v.metadata = entry_field(fields, "metadata");
+	if (entry_field(fields, "encoding").len > 0) {
+		v.flags |= AQB_MSG_BINARY;
+	}
+	if (entry_field(fields, "given").len > 0) {
+		v.flags |= AQB_MSG_GIVEN_ID;
+	}
+	time = entry_field(fields, "time");
 	if (time.len == 0) {
 		return NULL;
 	}
@@ -75,6 +72,19 @@ entry_message(const struct redis *r, const struct stream *s,
 	if (end != time.data + time.len) {
 		return NULL;
 	}
+	return r->host->msg_make(&v, pos);
+}
+
+struct aqb_msg *
+entry_message(const struct redis *r, const struct stream *s,
+    const redisReply *reply)
+{
+	struct aqb_position pos;
+	uint64_t era, seq;
+
+	if (!entry_place(reply, &era, &seq)) {
+		return NULL;
+	}
 	stream_position(s, era, seq, &pos);
-	return r->host->msg_make(&v, &pos);
+	return entry_make(r, s, reply->element[1], &pos);
 }

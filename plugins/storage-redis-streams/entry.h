@@ -20,4 +20,11 @@ bool entry_place(const redisReply *reply, uint64_t *erap, uint64_t *seqp);
 struct aqb_msg *entry_message(const struct redis *r, const struct stream *s,
     const redisReply *reply);
 
+/* The message in these fields, at this position. */
+struct aqb_msg *entry_make(const struct redis *r, const struct stream *s,
+    const redisReply *fields, const struct aqb_position *pos);
+
+/* One of the fields; empty when it is not there. */
+struct aqb_slice entry_field(const redisReply *fields, const char *name);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "away.h"
 #include "redis.h"
+#include "shared.h"
 #include "write.h"
 
 #define RETRY_MS 1000 /* when Redis is there, but not as it must be */
@@ -134,7 +135,11 @@ on_role(redisAsyncContext *ac, void *rep, void *arg)
 		    role == NULL ? "stranger" : role);
 		return;
 	}
-	ask_for_fence(r);
+	if (r->cluster != NULL) {
+		shared_fence(r);
+	} else {
+		ask_for_fence(r);
+	}
 }
 
 void

@@ -15,6 +15,7 @@
  *     history, resolve         reading back
  *     probe                    is it well?
  *     keep                     what brokers share
+ *     shared                   several brokers, one bus: see shared.h
  */
 
 #include <stdbool.h>
@@ -44,7 +45,9 @@ struct redis_conf {
 	uint64_t stream_ttl;
 	uint64_t stop_wait;
 	uint64_t away_after;
+	uint64_t node_ttl;
 	bool check;
+	bool cluster;
 	struct link_times times;
 };
 
@@ -57,6 +60,7 @@ struct metrics {
 struct redis {
 	const struct aqb_host *host;
 	const struct redis_conf *conf;
+	enum redis_mode mode; /* several brokers: always strict */
 	struct event_base *base;
 	struct url url;
 	struct link *write; /* publishes, in order */
@@ -92,6 +96,8 @@ struct redis {
 
 	struct streams streams;
 	struct spool spool;
+
+	struct cluster *cluster; /* NULL: this broker is alone */
 
 	struct reads *reads;
 	LIST_HEAD(, resolving) resolving;

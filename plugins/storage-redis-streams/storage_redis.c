@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "away.h"
+#include "board.h"
 #include "check.h"
 #include "dedupe.h"
 #include "fence.h"
@@ -18,6 +19,7 @@
 #include "probe.h"
 #include "redis.h"
 #include "resolve.h"
+#include "shard.h"
 #include "write.h"
 
 #define TICK_MS 100
@@ -42,6 +44,9 @@ static aqb_store_accept_f do_accept;
 static aqb_store_resolve_f do_resolve;
 static aqb_store_probe_f do_probe;
 static aqb_store_keep_f do_keep;
+static aqb_store_follow_f do_follow;
+static aqb_store_notify_f do_notify;
+static aqb_store_share_f do_share;
 
 static const struct aqb_option redis_options[] = {
 	AQB_SECRET("url", struct redis_conf, url, 1024,
@@ -53,6 +58,11 @@ static const struct aqb_option redis_options[] = {
 	    "not meet"),
 	AQB_ENUM("mode", struct redis_conf, mode, "degraded|strict", "degraded",
 	    "what happens while Redis is away; [storage] mode unless set here"),
+	AQB_BOOL("cluster", struct redis_conf, cluster, "no",
+	    "whether several brokers on these streams are one bus; [storage] "
+	    "cluster unless set here"),
+	AQB_DURATION("node_ttl", struct redis_conf, node_ttl, 100, HOUR, "15s",
+	    "how long a broker that says nothing still counts as there"),
 	AQB_BOOL("check", struct redis_conf, check, "yes",
 	    "refuse to start with a Redis that may evict streams"),
 	AQB_U32("spool_messages", struct redis_conf, spool_messages, 1,
@@ -89,7 +99,7 @@ static const struct aqb_option redis_options[] = {
 
 static const struct aqb_storage_ops redis_storage = {
 	.size = sizeof redis_storage,
-	.caps = AQB_STORE_DURABLE,
+	.caps = AQB_STORE_DURABLE | AQB_STORE_SHARED,
 	.stored = AQB_STORED_NONE, /* what is done in the call is not kept */
 	.append = do_append,
 	.tail = do_tail,
@@ -101,6 +111,9 @@ static const struct aqb_storage_ops redis_storage = {
 	.resolve = do_resolve,
 	.probe = do_probe,
 	.keep = do_keep,
+	.follow = do_follow,
+	.notify = do_notify,
+	.share = do_share,
 };
 
 AQB_PLUGIN(.conf_size = sizeof(struct redis_conf),
@@ -245,6 +258,7 @@ redis_init(const struct aqb_host *host, const void *conf, void **selfp,
 	r->host = host;
 	r->conf = c;
 	r->url = url;
+	r->mode = c->cluster ? MODE_STRICT : (enum redis_mode)c->mode;
 	r->stored_class = AQB_STORED_REDIS;
 	r->booted = clock_ms();
 	make_boot(r);
@@ -299,20 +313,30 @@ set_gauges(const struct redis *r)
 	redis_set(r, r->metrics.hold_bytes, s->held_bytes);
 }
 
+static void
+answer_stop(struct redis *r)
+{
+	aqb_ticket ticket = r->stopping;
+
+	r->stopping = 0;
+	redis_fail(r, ticket, AQB_OK);
+}
+
 /* All is stored, or never will be. */
 static void
 finish_stop(struct redis *r)
 {
-	aqb_ticket ticket = r->stopping;
-
 	if (r->spool.messages > 0) {
 		r->host->log(r->host, AQB_ERROR,
 		    "%zu messages are lost: Redis was away to the end",
 		    r->spool.messages);
 	}
-	r->stopping = 0;
 	event_del(r->tick);
-	r->host->answer(r->host, ticket, AQB_OK, NULL);
+	if (r->cluster != NULL) {
+		shared_leave(r, answer_stop);
+	} else {
+		answer_stop(r);
+	}
 }
 
 static void
@@ -324,6 +348,9 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	write_tick(r);
+	if (r->cluster != NULL) {
+		shared_tick(r);
+	}
 	history_go_on(r);
 	resolve_go_on(r);
 	if (now >= r->disk_at) {
@@ -395,6 +422,7 @@ redis_fini(void **selfp)
 	away_fini(r);
 	link_free(&r->read);
 	link_free(&r->write);
+	shared_free(r);
 	history_fini(r);
 	resolve_fini(r);
 	write_fini(r);
@@ -408,7 +436,11 @@ do_append(void *self, aqb_ticket ticket, const char *stream,
     const struct aqb_limits *limits, struct aqb_msg *msg,
     struct aqb_position *posp)
 {
-	return write_append(self, ticket, stream, limits, msg, posp);
+	struct redis *r = self;
+
+	return r->cluster != NULL
+	    ? shard_append(r, ticket, stream, limits, msg)
+	    : write_append(r, ticket, stream, limits, msg, posp);
 }
 
 /*
@@ -451,7 +483,9 @@ do_history(void *self, aqb_ticket ticket, const char *stream,
 static void
 do_forget(void *self, aqb_ticket ticket, const char *stream)
 {
-	int err = write_forget(self, ticket, stream);
+	struct redis *r = self;
+	int err = r->cluster != NULL ? shard_forget(r, ticket, stream)
+				     : write_forget(r, ticket, stream);
 
 	if (err != AQB_OK) {
 		redis_fail(self, ticket, (enum aqb_err)err);
@@ -505,11 +539,35 @@ do_resolve(void *self, aqb_ticket ticket, const char *stream,
 static void
 do_probe(void *self, aqb_ticket ticket)
 {
-	probe_begin(self, ticket);
+	struct redis *r = self;
+
+	if (r->cluster != NULL) {
+		board_probe(r, ticket);
+	} else {
+		probe_begin(r, ticket);
+	}
 }
 
 static void
 do_keep(void *self, aqb_ticket ticket, const char *key, struct aqb_slice value)
 {
 	keep_value(self, ticket, key, value);
+}
+
+static int
+do_follow(void *self, const struct aqb_follower *follower, struct aqb_why *why)
+{
+	return shared_follow(self, follower, why);
+}
+
+static int
+do_notify(void *self, struct aqb_slice notice)
+{
+	return board_notify(self, notice);
+}
+
+static int
+do_share(void *self, const char *key, struct aqb_slice value, uint32_t flags)
+{
+	return board_share(self, key, value, flags);
 }

@@ -14,9 +14,9 @@
 #include <sys/random.h>
 
 #include "redis.h"
+#include "shared.h"
 #include "write.h"
 
-#define SHARDS 16
 #define META_TTL_MS "2592000000" /* 30 days */
 
 void
@@ -133,14 +133,14 @@ stream_position(const struct stream *s, uint64_t era, uint64_t seq,
 	    (unsigned long long)era);
 }
 
-static void
-make_epoch(struct stream *s)
+void
+stream_make_epoch(char epoch[STREAM_EPOCH_SIZE])
 {
 	uint64_t n = 0;
 
 	while (getrandom(&n, sizeof n, 0) != sizeof n) {
 	}
-	snprintf(s->epoch, sizeof s->epoch, "%016llx", (unsigned long long)n);
+	snprintf(epoch, STREAM_EPOCH_SIZE, "%016llx", (unsigned long long)n);
 }
 
 static void
@@ -164,7 +164,7 @@ stream_write_epoch(struct redis *r, struct stream *s)
 void
 stream_new_epoch(struct redis *r, struct stream *s)
 {
-	make_epoch(s);
+	stream_make_epoch(s->epoch);
 	stream_write_epoch(r, s);
 }
 
@@ -217,7 +217,7 @@ stream_improvise(struct redis *r, struct stream *s)
 	if (s->state == STREAM_OPEN || s->is_provisional) {
 		return;
 	}
-	make_epoch(s);
+	stream_make_epoch(s->epoch);
 	s->is_provisional = true;
 	s->era = s->seq = s->answered = 0;
 	s->first = 1;
@@ -255,18 +255,25 @@ opened(struct redis *r, struct stream *s)
 	write_work(r, s);
 }
 
+void
+stream_conflict(struct redis *r, struct stream *s)
+{
+	s->state = STREAM_CONFLICT;
+	r->host->log(r->host, AQB_ERROR,
+	    "%s is not a stream of ours; nothing is stored in %s", s->key,
+	    s->name);
+	redis_add(r, r->metrics.foreign, 1);
+	stream_tell(r, s, AQB_EUNAVAIL);
+	write_refuse_all(r, s);
+}
+
 /* Nothing was learned.  Whoever needs it will ask again. */
 static void
-not_opened(struct redis *r, struct stream *s, enum stream_state state)
+not_opened(struct redis *r, struct stream *s, enum reply_class class)
 {
-	s->state = state;
-	if (state == STREAM_CONFLICT) {
-		r->host->log(r->host, AQB_ERROR,
-		    "%s is not a stream of ours; nothing is stored in %s",
-		    s->key, s->name);
-		redis_add(r, r->metrics.foreign, 1);
-		stream_tell(r, s, AQB_EUNAVAIL);
-		write_refuse_all(r, s);
+	s->state = STREAM_UNKNOWN;
+	if (class == REPLY_CONFLICT) {
+		stream_conflict(r, s);
 	}
 }
 
@@ -322,13 +329,12 @@ on_info(redisAsyncContext *ac, void *rep, void *arg)
 		return;
 	}
 	if (class != REPLY_FINE) {
-		not_opened(r, s,
-		    class == REPLY_CONFLICT ? STREAM_CONFLICT : STREAM_UNKNOWN);
+		not_opened(r, s, class);
 		return;
 	}
 	last = reply_string(reply_get(reply, "last-generated-id"), &len);
 	if (last == NULL || !reply_id(last, len, &era, &seq) || era > r->era) {
-		not_opened(r, s, STREAM_CONFLICT);
+		stream_conflict(r, s);
 		return;
 	}
 	s->exists = s->is_confirmed = true;
@@ -346,6 +352,10 @@ stream_open(struct redis *r, struct stream *s)
 
 	if ((s->state != STREAM_UNKNOWN && s->state != STREAM_CONFLICT) ||
 	    !redis_is_present(r)) {
+		return;
+	}
+	if (r->cluster != NULL) {
+		shared_open(r, s);
 		return;
 	}
 	if (link_say(r->write, on_epoch, s, 3, epoch) &&

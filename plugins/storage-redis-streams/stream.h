@@ -33,11 +33,7 @@ enum stream_state {
 	STREAM_CONFLICT, /* somebody else's: nothing is stored */
 };
 
-/* Where an era of this stream began, once it was found out. */
-struct era_start {
-	uint64_t era, seq;
-};
-#define STREAM_ERAS 16
+#define STREAM_EPOCH_SIZE 17 /* 16 digits */
 
 struct question {
 	aqb_ticket ticket;
@@ -51,12 +47,12 @@ struct stream {
 	bool exists;         /* as far as was sent, in Redis */
 	bool is_confirmed;   /* and Redis said so */
 	bool is_provisional; /* epoch and seq are made up until it is open */
-	char epoch[17];
-	char found[17];    /* the epoch in Redis, while it opens */
-	uint64_t era;      /* of the last place given */
-	uint64_t seq;      /* the last place given */
-	uint64_t answered; /* the last place told to the bus */
-	uint64_t first;    /* the oldest kept, at least; answered + 1: none */
+	char epoch[STREAM_EPOCH_SIZE];
+	char found[STREAM_EPOCH_SIZE]; /* the epoch in Redis, while it opens */
+	uint64_t era;                  /* of the last place given */
+	uint64_t seq;                  /* the last place given */
+	uint64_t answered;             /* the last place told to the bus */
+	uint64_t first; /* the oldest kept, at least; answered + 1: none */
 	uint32_t history_size; /* as last asked for */
 	uint64_t history_ttl;
 	uint64_t appends; /* for what need not be done each time */
@@ -69,6 +65,7 @@ struct stream {
 	TAILQ_HEAD(question_list, question) questions; /* for its end */
 	bool has_work;
 	TAILQ_ENTRY(stream) work;
+	struct mending *mending; /* of several brokers: see mend.h, or NULL */
 	UT_hash_handle hh;
 };
 
@@ -87,6 +84,9 @@ struct stream *stream_get(struct redis *r, const char *name);
 /* Ask Redis where it ends, if it can be asked and was not. */
 void stream_open(struct redis *r, struct stream *s);
 
+/* A new epoch. */
+void stream_make_epoch(char epoch[STREAM_EPOCH_SIZE]);
+
 /* Give up waiting for Redis: make up an epoch. */
 void stream_improvise(struct redis *r, struct stream *s);
 
@@ -99,6 +99,9 @@ void stream_write_epoch(struct redis *r, struct stream *s);
 
 /* Put off the day when Redis lets it go. */
 void stream_refresh(struct redis *r, struct stream *s);
+
+/* The key is somebody else's: nothing is stored. */
+void stream_conflict(struct redis *r, struct stream *s);
 
 /* The shard of a "room:channel". */
 unsigned stream_shard(const char *name);

@@ -8,6 +8,7 @@
 #include "away.h"
 #include "dedupe.h"
 #include "redis.h"
+#include "words.h"
 
 #define DUE_MAX 4096           /* replies */
 #define BACKLOG_MAX (4u << 20) /* bytes not written yet */
@@ -16,7 +17,6 @@
 #define BUSY_MIN_MS 50
 #define BUSY_MAX_MS 5000
 #define BUSY_GIVE_UP_MS 10000 /* strict: one that Redis keeps refusing */
-#define WORDS_MAX 32
 
 static redisCallbackFn on_stored;
 static redisCallbackFn on_deleted;
@@ -203,57 +203,6 @@ write_forget(struct redis *r, aqb_ticket ticket, const char *name)
 	return AQB_OK;
 }
 
-/* The words of an XADD. */
-struct words {
-	int n;
-	const char *text[WORDS_MAX];
-	size_t len[WORDS_MAX];
-};
-
-static void
-add_bytes(struct words *w, const char *text, size_t len)
-{
-	w->text[w->n] = text;
-	w->len[w->n++] = len;
-}
-
-static void
-add(struct words *w, const char *text)
-{
-	add_bytes(w, text, strlen(text));
-}
-
-static void
-add_field(struct words *w, const char *name, struct aqb_slice value)
-{
-	add(w, name);
-	add_bytes(w, value.data, value.len);
-}
-
-/* What is kept of a message: history.c reads it again. */
-static void
-add_fields(struct words *w, const struct aqb_msg_view *v, char time[24])
-{
-	snprintf(time, 24, "%lld", (long long)v->timestamp);
-	add_field(w, "id", v->id);
-	add_field(w, "type", v->type);
-	add_field(w, "from", v->from);
-	add(w, "time");
-	add(w, time);
-	add_field(w, "payload", v->payload);
-	if (v->metadata.len > 0) {
-		add_field(w, "metadata", v->metadata);
-	}
-	if ((v->flags & AQB_MSG_BINARY) != 0) {
-		add(w, "encoding");
-		add(w, "base64");
-	}
-	if ((v->flags & AQB_MSG_GIVEN_ID) != 0) {
-		add(w, "given");
-		add(w, "1");
-	}
-}
-
 /*
  * XADD, and where the sender chose the id, SET of a key that says for a while
  * where its message is; both or neither.
@@ -276,37 +225,34 @@ send_append(struct redis *r, struct entry *e)
 	struct stream *s = e->stream;
 	struct aqb_msg_view v;
 	struct words w = { 0 };
-	char id[48], most[16], time[24], window[24];
+	char id[48];
 	char key[DEDUPE_KEY_SIZE];
 
 	r->host->msg_view(e->msg, &v);
 	snprintf(id, sizeof id, "%llu-%llu", (unsigned long long)e->era,
 	    (unsigned long long)e->seq);
-	snprintf(most, sizeof most, "%u", e->history_size);
 	if ((v.flags & AQB_MSG_GIVEN_ID) != 0 && e->dedupe_window > 0) {
-		snprintf(window, sizeof window, "%llu",
-		    (unsigned long long)e->dedupe_window);
-		add(&w, "EVAL");
-		add_bytes(&w, publish_script, sizeof publish_script - 1);
-		add(&w, "2");
-		add(&w, s->key);
-		add(&w, dedupe_key(r, s->name, &v, key));
-		add(&w, id);
-		add(&w, most);
-		add(&w, window);
-		add(&w, s->exists ? "1" : "0");
+		words_add(&w, "EVAL");
+		words_add_bytes(&w, publish_script, sizeof publish_script - 1);
+		words_add(&w, "2");
+		words_add(&w, s->key);
+		words_add(&w, dedupe_key(r, s->name, &v, key));
+		words_add(&w, id);
+		words_add_number(&w, e->history_size);
+		words_add_number(&w, e->dedupe_window);
+		words_add(&w, s->exists ? "1" : "0");
 	} else {
-		add(&w, "XADD");
-		add(&w, s->key);
+		words_add(&w, "XADD");
+		words_add(&w, s->key);
 		if (s->exists) {
-			add(&w, "NOMKSTREAM");
+			words_add(&w, "NOMKSTREAM");
 		}
-		add(&w, "MAXLEN");
-		add(&w, "~");
-		add(&w, most);
-		add(&w, id);
+		words_add(&w, "MAXLEN");
+		words_add(&w, "~");
+		words_add_number(&w, e->history_size);
+		words_add(&w, id);
 	}
-	add_fields(&w, &v, time);
+	words_add_message(&w, &v);
 	return link_send(r->write, on_stored, e, w.n, w.text, w.len);
 }
 
@@ -743,7 +689,7 @@ release_held(struct redis *r)
 void
 write_tick(struct redis *r)
 {
-	if (r->conf->mode == MODE_STRICT) {
+	if (r->mode == MODE_STRICT) {
 		give_up_the_old(r);
 	}
 	release_held(r);
