@@ -432,7 +432,9 @@ take_error(struct redis *r, struct post *post, const redisReply *reply)
 	if (begins(reply, "SEQGAP")) {
 		return; /* something before it failed */
 	}
-	if (begins(reply, "FENCED") || begins(reply, "NOSCRIPT") ||
+	if (begins(reply, "NOSCRIPT")) {
+		shared_load_script(r);
+	} else if (begins(reply, "FENCED") ||
 	    reply_class(reply) == REPLY_ELSEWHERE) {
 		link_drop(r->write, 0, "%.150s", reply_text(reply));
 	} else if (reply_class(reply) == REPLY_FORBIDDEN) {

@@ -189,15 +189,22 @@ on_script(redisAsyncContext *ac, void *rep, void *arg)
 }
 
 void
+shared_load_script(struct redis *r)
+{
+	const char *load[] = { "SCRIPT", "LOAD", script_append };
+
+	link_say(r->write, on_script, NULL, 3, load);
+}
+
+void
 shared_fence(struct redis *r)
 {
 	char era[24];
-	const char *load[] = { "SCRIPT", "LOAD", script_append };
 	const char *words[] = { "EVAL", script_era, "1", r->cluster->ctl_meta,
 		r->run, era };
 
 	snprintf(era, sizeof era, "%" PRIu64, r->era);
-	link_say(r->write, on_script, NULL, 3, load);
+	shared_load_script(r);
 	link_say(r->write, on_era, NULL, 6, words);
 }
 

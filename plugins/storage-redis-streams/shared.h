@@ -79,7 +79,7 @@ struct cluster {
 	size_t unfenced; /* shards */
 	bool is_tailing; /* an XREAD is on its way */
 	struct board *board;
-	uint32_t holes, missed, notices_dropped, nodes; /* metrics */
+	uint32_t holes, missed, redelivered, notices_dropped, nodes; /* metrics */
 };
 
 static inline bool
@@ -96,6 +96,9 @@ void shared_free(struct redis *r);
 /* The write connection is up, and Redis is a master: bring everything to its
  * era, then go on. */
 void shared_fence(struct redis *r);
+
+/* Redis has forgotten the script of the appends. */
+void shared_load_script(struct redis *r);
 
 /* Begin, or go on, with all that needs Redis. */
 void shared_resume(struct redis *r);

@@ -16,6 +16,7 @@
 #include "fence.h"
 #include "history.h"
 #include "keep.h"
+#include "mend.h"
 #include "probe.h"
 #include "redis.h"
 #include "resolve.h"
@@ -298,6 +299,9 @@ on_read_ready(void *arg)
 	struct redis *r = arg;
 
 	redis_add(r, r->metrics.connections, 1);
+	if (r->cluster != NULL) {
+		mend_go_on(r);
+	}
 	history_go_on(r);
 	resolve_go_on(r);
 }

@@ -28,6 +28,7 @@ hand_on(struct redis *r, struct stream *s, const char *epoch, struct place at,
     struct aqb_msg *msg, uint32_t flags)
 {
 	const struct aqb_follower *f = r->cluster->follower;
+	bool is_back = at.era > s->era && at.seq <= s->answered;
 	struct aqb_position pos;
 
 	if (strcmp(s->epoch, epoch) != 0) {
@@ -39,6 +40,8 @@ hand_on(struct redis *r, struct stream *s, const char *epoch, struct place at,
 	position(epoch, at, &pos);
 	if ((flags & AQB_FOLLOW_REPEATED) != 0) {
 		redis_add(r, r->metrics.repaired, 1);
+	} else if (is_back) {
+		redis_add(r, r->cluster->redelivered, 1);
 	}
 	f->message(f->arg, s->name, msg, &pos, flags & AQB_FOLLOW_REPEATED);
 }
