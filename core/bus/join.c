@@ -20,6 +20,7 @@
 #define CATCHUP_MAGIC 0xf3086a5du
 #define READ_LIMIT 1000                 /* messages in one read */
 #define PAGE_BYTES (256u * 1024u)       /* sent before the outbox is asked */
+#define BEHIND_MS 2000                  /* that a node may be */
 #define HELD_BYTES (8u * 1024u * 1024u) /* of live messages */
 
 /*
@@ -34,6 +35,9 @@ struct catchup {
 	bool waiting;  /* for room in the outbox */
 	bool overflow; /* live messages were let go: read them again */
 	bool recovered;
+	bool ahead;  /* of what this node was told so far: it waits for that */
+	bool waited; /* long enough */
+	struct timer late;
 	struct aqb_join want;
 	struct member *member;
 	struct bus *bus;
@@ -49,6 +53,8 @@ struct catchup {
 };
 
 static void read_on(struct catchup *c);
+static void read_after(struct catchup *c, uint64_t seq);
+static void ask_for_tail(struct catchup *c);
 
 static void
 catchup_free(struct catchup **cp)
@@ -56,6 +62,7 @@ catchup_free(struct catchup **cp)
 	struct catchup *c;
 
 	OBJ_TAKE(c, cp, CATCHUP_MAGIC);
+	timer_stop(&c->late);
 	shelf_fini(&c->past);
 	shelf_fini(&c->live);
 	c->magic = 0;
@@ -106,18 +113,39 @@ join_forget(struct member *member)
 	}
 }
 
+/* This node was told of no more than before: is it there now? */
+static void
+see_whether_reached(struct catchup *c, const struct aqb_msg *msg)
+{
+	const struct aqb_position *since = &c->want.since;
+	struct aqb_msg_view v;
+
+	msg_view(msg, &v);
+	if (v.seq < since->seq || v.epoch.len != strlen(since->epoch) ||
+	    memcmp(v.epoch.data, since->epoch, v.epoch.len) != 0) {
+		return;
+	}
+	c->ahead = false;
+	timer_stop(&c->late);
+	c->tail.seq = v.seq;
+	read_after(c, since->seq);
+}
+
 void
 join_hold(struct member *member, struct aqb_msg *msg)
 {
 	struct catchup *c = member->catchup;
 
-	if (!c->overflow && c->live.bytes < HELD_BYTES &&
-	    shelf_add(&c->live, msg)) {
-		return;
+	if (c->overflow || c->live.bytes >= HELD_BYTES ||
+	    !shelf_add(&c->live, msg)) {
+		/* It is in the storage, too: read from there when the past is
+		 * sent. */
+		shelf_fini(&c->live);
+		c->overflow = true;
 	}
-	/* It is in the storage, too: read from there when the past is sent. */
-	shelf_fini(&c->live);
-	c->overflow = true;
+	if (c->ahead) {
+		see_whether_reached(c, msg);
+	}
 }
 
 /* Shelve the news that [from, to] will not come; from 0 is "unknown". */
@@ -217,7 +245,7 @@ wait_for_room(struct catchup *c)
 static void
 advance(struct catchup *c)
 {
-	if (!c->replied || c->asking || c->waiting) {
+	if (!c->replied || c->asking || c->waiting || c->ahead) {
 		return;
 	}
 	if (!shelf_send(&c->past, c->member->client, PAGE_BYTES)) {
@@ -346,6 +374,27 @@ read_on(struct catchup *c)
 	    on_read, c);
 }
 
+/* What it says it has is nowhere. */
+static void
+on_late(void *arg)
+{
+	struct catchup *c;
+
+	OBJ_CAST(c, arg, CATCHUP_MAGIC);
+	c->ahead = false;
+	c->waited = true;
+	ask_for_tail(c);
+}
+
+/* It heard more on another node than this one has been told: wait, so that it
+ * hears nothing twice. */
+static void
+wait_for_the_rest(struct catchup *c)
+{
+	c->ahead = true;
+	timer_set(c->bus->loop, &c->late, BEHIND_MS);
+}
+
 /* It has all up to this seq of today's epoch, and wants the rest. */
 static void
 read_after(struct catchup *c, uint64_t seq)
@@ -397,7 +446,12 @@ begin(struct catchup *c, const struct aqb_answer *tail)
 	c->recovered = true;
 	c->first = tail->first;
 	if (strcmp(since->epoch, tail->pos.epoch) == 0) {
-		read_after(c, since->seq);
+		if (c->bus->cluster != NULL && !c->waited &&
+		    since->seq > tail->pos.seq) {
+			wait_for_the_rest(c);
+		} else {
+			read_after(c, since->seq);
+		}
 		return;
 	}
 	c->asking = true;
@@ -549,6 +603,7 @@ join_begin(struct client *client, aqb_ticket call, const struct aqb_join *join,
 	c->call = call;
 	c->done = done;
 	c->arg = arg;
+	timer_init(&c->late, on_late, c);
 	m->catchup = c;
 	ch->held_count++;
 	ask_for_tail(c);

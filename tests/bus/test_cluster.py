@@ -116,7 +116,7 @@ async def test_since_recovers_on_another_node(go):
         await ada.expect(type="ack")
     bob = await b.client("?session=" + bob.session)
     again = await bob.join("r:c", since={"seq": joined["seq"], "epoch": joined["epoch"]})
-    assert again["recovered"] and again["seq"] == 5
+    assert again["recovered"]
     for n in range(5):
         assert (await bob.expect(type="event"))["payload"] == {"n": n}
     await ada.send(type="event", channel="r:c", payload={"n": 5})
@@ -196,6 +196,7 @@ async def test_an_alias_is_one_clients_on_all_nodes(go):
     a, b = go(2)
     ada, bob = await a.client("?alias=pal"), await b.client()
     await reaches(bob, "pal")
+    await ada.expect_nothing_but("private")
     await bob.refused("ALIAS_TAKEN", "identify", alias="pal")
     await ada.call("identify", alias="")
 

@@ -305,6 +305,64 @@ START_TEST(a_message_of_the_wrong_channel_or_place_is_dropped)
 }
 END_TEST
 
+/* Be back on the first node with what was heard on the other. */
+static struct joined
+come_back_with(struct peer *peer, uint64_t seq, const char *epoch)
+{
+	struct aqb_join how = { .size = sizeof how,
+		.room = "c",
+		.channel = "d",
+		.has_since = true,
+		.since.seq = seq };
+
+	snprintf(how.since.epoch, sizeof how.since.epoch, "%s", epoch);
+	return join_as(peer, &how);
+}
+
+START_TEST(who_heard_more_than_this_node_hears_nothing_twice)
+{
+	struct joined j = join(bob, "c", "d");
+	const char *epoch = j.result.pos.epoch;
+
+	say(bob, "{'type':'event','channel':'c:d'}");
+	ck_assert(!come_back_with(ada, 3, epoch).is_answered);
+	stream_says("c:d", 2, epoch);
+	ck_assert(!late_join().is_answered);
+	stream_says("c:d", 3, epoch);
+	ck_assert(late_join().is_answered);
+	ck_assert(late_join().result.recovered);
+	ck_assert_uint_eq(late_join().result.pos.seq, 3);
+	hears_nothing(ada);
+	stream_says("c:d", 4, epoch);
+	hears(ada, "'seq':4");
+}
+END_TEST
+
+START_TEST(what_nobody_said_is_another_past_after_a_while)
+{
+	struct joined j = join(bob, "c", "d");
+
+	say(bob, "{'type':'event','channel':'c:d'}");
+	ck_assert(!come_back_with(ada, 9, j.result.pos.epoch).is_answered);
+	time_passes(2100);
+	ck_assert(late_join().is_answered);
+	ck_assert(!late_join().result.recovered);
+	hears(ada, "'type':'gap'", "'reason':'epoch'");
+	hears(ada, "'seq':1");
+}
+END_TEST
+
+START_TEST(who_waits_for_its_node_may_leave)
+{
+	struct joined j = join(bob, "c", "d");
+
+	come_back_with(ada, 9, j.result.pos.epoch);
+	go(ada);
+	time_passes(2100);
+	ck_assert_uint_eq(late_join().code, AQB_CODE_CHANNEL_NOT_FOUND);
+}
+END_TEST
+
 /* ---- who is there ---- */
 
 START_TEST(everybody_is_counted_everywhere)
@@ -1026,6 +1084,9 @@ main(void)
 	tcase_add_test(t,
 	    what_the_storage_stored_before_is_acked_and_not_delivered);
 	tcase_add_test(t, a_message_of_the_wrong_channel_or_place_is_dropped);
+	tcase_add_test(t, who_heard_more_than_this_node_hears_nothing_twice);
+	tcase_add_test(t, what_nobody_said_is_another_past_after_a_while);
+	tcase_add_test(t, who_waits_for_its_node_may_leave);
 	tcase_add_test(t, everybody_is_counted_everywhere);
 	tcase_add_test(t, a_client_is_known_by_id_and_alias_on_every_node);
 	tcase_add_test(t, a_channel_with_members_elsewhere_is_not_collected);
