@@ -13,7 +13,8 @@
 #include "loop/loop.h"
 
 #define FLUSH_MS 20
-#define FLUSH_MAX 500 /* cards told in one turn */
+#define FLUSH_MAX 500              /* cards told at once */
+#define FLUSH_BYTES (256u * 1024u) /* and bytes, but for one card more */
 #define RETRY_MS 1000
 
 void
@@ -74,9 +75,9 @@ put_card(struct buf *b, const struct card *card)
 	buf_putc(b, '}');
 }
 
-/* Told, or never to be; false: not now. */
+/* Told, or never to be; false: not now.  Adds its bytes to *bytesp. */
 static bool
-share(struct cluster *c, struct card *card)
+share(struct cluster *c, struct card *card, size_t *bytesp)
 {
 	struct buf b = { 0 };
 	char key[CARD_KEY_SIZE];
@@ -88,6 +89,7 @@ share(struct cluster *c, struct card *card)
 		err = store_share(c->bus->store, key,
 		    (struct aqb_slice){ b.data, b.len }, 0);
 	}
+	*bytesp += b.len;
 	buf_fini(&b);
 	if (err == AQB_EINVAL) {
 		LOG(AQB_ERROR, "the other nodes cannot be told of a client",
@@ -112,20 +114,21 @@ on_flush(void *arg)
 {
 	struct cluster *c;
 	struct card *card;
+	size_t bytes = 0;
 
 	OBJ_CAST(c, arg, CLUSTER_MAGIC);
-	for (int i = 0; i < FLUSH_MAX; i++) {
+	for (int i = 0; i < FLUSH_MAX && bytes < FLUSH_BYTES; i++) {
 		card = TAILQ_FIRST(&c->dirty);
 		if (card == NULL) {
 			return;
 		}
-		if (!share(c, card)) {
+		if (!share(c, card, &bytes)) {
 			timer_set(c->bus->loop, &c->flush, RETRY_MS);
 			return;
 		}
 		clean(c, card);
 	}
-	timer_set(c->bus->loop, &c->flush, 1);
+	timer_set(c->bus->loop, &c->flush, FLUSH_MS);
 }
 
 void
@@ -176,11 +179,12 @@ void
 card_share_now(struct client *client)
 {
 	struct cluster *c = client->bus->cluster;
+	size_t bytes = 0;
 
 	if (c == NULL || client->detached) {
 		return;
 	}
-	if (share(c, card_of(client))) {
+	if (share(c, card_of(client), &bytes)) {
 		clean(c, client->card);
 	} else {
 		card_touch(client);

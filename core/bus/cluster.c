@@ -212,6 +212,8 @@ on_share_again(void *arg)
 	struct cluster *c;
 
 	OBJ_CAST(c, arg, CLUSTER_MAGIC);
+	/* Who was called like one of ours meanwhile stays so. */
+	claims_withdraw_all(c->claims, c->bus->conf.node);
 	share_node(c);
 	settings_share_all(c);
 	card_share_all(c);

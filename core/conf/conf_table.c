@@ -113,7 +113,8 @@ const struct conf_row conf_table[] = {
 	{ U32(server, max_channels, 1, MANY, "100000",
 	    "How many channels may exist.") },
 	{ U32(server, max_channels_per_client, 1, 1000000, "1024",
-	    "How many channels one client may be in.") },
+	    "How many channels one client may be in. In a cluster at most "
+	    "4000.") },
 	{ TIME(server, channel_idle, 1, 365 * DAY, "60s",
 	    "How long a channel nobody uses stays before it is collected.") },
 	{ TIME(server, dedupe_window, 0, DAY, "120s",

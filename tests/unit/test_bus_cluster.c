@@ -1037,6 +1037,23 @@ START_TEST(what_was_lost_is_shared_again)
 }
 END_TEST
 
+START_TEST(who_was_thought_gone_may_have_lost_its_alias)
+{
+	call_it(bob, "pal");
+	all_know();
+	node_goes("other");
+	ck_assert_int_eq(call_it(ada, "pal"), AQB_CODE_OK);
+	all_know();
+	cluster_asks_again(1);
+	all_know();
+	hears(bob, "'code':'ALIAS_TAKEN'");
+	hears_nothing(ada);
+	ck_assert_str_eq(record_of("pal").client_id, ada->id);
+	be_at(1);
+	ck_assert_str_eq(record_of("pal").client_id, ada->id);
+}
+END_TEST
+
 START_TEST(what_is_left_of_an_earlier_life_is_taken_away)
 {
 	node_shares("test", "c:" FAR_ID,
@@ -1129,6 +1146,7 @@ main(void)
 	tcase_add_test(t, what_a_later_version_says_is_no_nonsense);
 	tcase_add_test(t, what_is_not_told_in_a_sync_is_gone);
 	tcase_add_test(t, what_was_lost_is_shared_again);
+	tcase_add_test(t, who_was_thought_gone_may_have_lost_its_alias);
 	tcase_add_test(t, what_is_left_of_an_earlier_life_is_taken_away);
 	tcase_add_test(t, what_cannot_be_shared_now_is_shared_later);
 	suite_add_tcase(s, t);
