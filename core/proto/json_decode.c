@@ -91,13 +91,14 @@ bool
 json_decode(const struct json_value *value, char *out, size_t size,
     size_t *lenp)
 {
-	const char *p = value->text + 1;
-	const char *end = value->text + value->len - 1;
+	const char *p, *end;
 	size_t n = 0;
 
 	if (value->type != JSON_STRING) {
-		return false;
+		return false; /* nor is there a text, perhaps */
 	}
+	p = value->text + 1;
+	end = value->text + value->len - 1;
 	if (!value->escaped) {
 		if ((size_t)(end - p) > size) {
 			return false;
