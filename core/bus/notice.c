@@ -15,7 +15,7 @@
 #include "proto/msg.h"
 #include "proto/name.h"
 
-#define REASON_MAX 120
+#define REASON_MAX 120 /* a close frame has no room for more */
 
 static int
 send(struct bus *bus, struct buf *b)
@@ -93,7 +93,7 @@ notice_kick(struct bus *bus, const char *id, const char *reason)
 	buf_puts(&b, "{\"kind\":\"kick\",\"id\":");
 	buf_json_str(&b, id);
 	buf_puts(&b, ",\"reason\":");
-	buf_json_str(&b, reason);
+	buf_json(&b, reason, strnlen(reason, REASON_MAX));
 	buf_puts(&b, "}\n");
 	return send(bus, &b);
 }
@@ -296,7 +296,7 @@ on_unplaced(struct notice *n)
 static bool
 on_kick(struct notice *n)
 {
-	char id[CLIENT_ID_SIZE], reason[REASON_MAX + 1];
+	char id[CLIENT_ID_SIZE], reason[REASON_MAX + 8];
 	struct client *client;
 
 	if (!read_string(&n->id, id, sizeof id) ||
