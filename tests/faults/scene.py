@@ -62,6 +62,10 @@ class Scene:
         goal = self.acked + self.random.randrange(n // 2, n * 3 // 2)
         await until(f"{goal} messages are acked, {self.acked} are", lambda: self.acked >= goal)
 
+    def tail(self, lines=15):
+        """How the log of the broker ends, for who wonders why it does not go on."""
+        return "\n".join(self.broker.log().splitlines()[-lines:])
+
     async def kill_broker(self):
         await asyncio.to_thread(self.broker.kill)
         self.broker = await asyncio.to_thread(lambda: Broker(*self.flags, telemetry=False))
@@ -111,6 +115,8 @@ async def scene(redis, *flags, **kw):
     s = await asyncio.to_thread(lambda: Scene(redis, *flags, **kw))
     try:
         yield s
+    except AssertionError as e:
+        raise AssertionError(f"{e}; the broker says\n{s.tail()}") from e
     finally:
         await s.close()
 
