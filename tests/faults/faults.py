@@ -85,6 +85,17 @@ async def broker_killed(*flags, n=10, proxy=None):
         return await repeat(s, times(n), type(s).kill_broker)
 
 
+async def both_killed(n=10):
+    """kill -9 of Redis and of the broker at once; one that is strict promises the same as before."""
+    async def kill(s):
+        s.redis.kill()
+        await asyncio.gather(asyncio.to_thread(s.redis.start), s.kill_broker())
+
+    with a_redis(appendfsync="always") as redis:
+        async with scene(redis, *mode("strict"), promise="fsync") as s:
+            return await repeat(s, times(n), kill)
+
+
 async def power_cut(*flags, n=10):
     """The power of Redis fails, which syncs once a second: the broker's hold brings back what that costs."""
     lost = 0
@@ -211,6 +222,7 @@ PROGRAMMES = {
     "kill -9 of Redis, degraded": lambda: redis_killed("degraded"),
     "kill -9 of Redis, strict": lambda: redis_killed("strict"),
     "kill -9 of the broker": broker_killed,
+    "kill -9 of both, strict": both_killed,
     "power cut of Redis": power_cut,
     "SIGSTOP of Redis, degraded": lambda: redis_frozen("degraded"),
     "SIGSTOP of Redis, strict": lambda: redis_frozen("strict"),
