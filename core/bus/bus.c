@@ -21,6 +21,7 @@
 #include "bus/client.h"
 #include "bus/cluster.h"
 #include "bus/dedupe.h"
+#include "bus/drain.h"
 #include "bus/group.h"
 #include "bus/publish.h"
 #include "bus/router.h"
@@ -67,6 +68,7 @@ bus_drop_all(struct bus *bus)
 	struct channel *ch;
 
 	OBJ_CHECK(bus, BUS_MAGIC);
+	drain_free(&bus->drain); /* its turn must not come any more */
 	TAILQ_FOREACH (ch, &bus->channels, link) {
 		group_end_all(ch, NULL);
 	}
@@ -101,6 +103,7 @@ bus_free(struct bus **busp)
 
 		channel_free(&ch, false);
 	}
+	drain_free(&bus->drain);
 	dedupe_free(&bus->dedupe);
 	session_free(&bus->session);
 	activity_free(&bus->activity);
@@ -277,17 +280,6 @@ bus_deliver(struct bus *bus, uint32_t lane, struct aqb_msg *msg,
 		d->mark = mark;
 		d->received_us = received_us;
 		port_load(port, d, msg);
-	}
-}
-
-void
-bus_close_all(struct bus *bus, uint16_t code, const char *reason)
-{
-	struct client *client;
-
-	OBJ_CHECK(bus, BUS_MAGIC);
-	TAILQ_FOREACH (client, &bus->clients, link) {
-		bus_close(client, code, "%s", reason);
 	}
 }
 

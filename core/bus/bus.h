@@ -73,6 +73,8 @@ struct bus_hooks {
 	struct client *(*caller)(void *arg, aqb_ticket call);
 	/* The client is going: whatever waits for it is void. */
 	void (*client_gone)(void *arg, struct client *client);
+	/* Does it wait for the reply to a command?  NULL: never. */
+	bool (*has_calls)(void *arg, const struct client *client);
 	void *arg;
 };
 
@@ -99,9 +101,6 @@ bool bus_turn_end(void *bus);
 
 /* Has anything come up?  A loop_has_work_f. */
 bool bus_has_work(void *bus);
-
-/* Tell every client goodbye with this close code and reason. */
-void bus_close_all(struct bus *bus, uint16_t code, const char *reason);
 
 /* The end: forget every client without a word to its worker, which is about
  * to go; and then the workers. */

@@ -20,6 +20,7 @@ struct channel;
 struct client;
 struct cluster;
 struct dedupe;
+struct drain;
 struct member;
 struct presence;
 struct remote_member;
@@ -69,6 +70,7 @@ struct bus {
 
 	LIST_HEAD(open_list, publish) publishes; /* not decided yet */
 	struct dedupe *dedupe;
+	struct drain *drain; /* NULL until the end begins */
 	struct session *session;
 	struct activity *activity;
 	struct cluster *cluster; /* NULL: this broker is the bus */

@@ -48,7 +48,8 @@ struct client {
 	bool dropped;  /* its connection is being closed by us */
 	bool detached; /* out of all tables; waits for its connection */
 	bool paused : 1;
-	bool asked : 1; /* PORT_TELL is on its way: PORT_READY will come */
+	bool asked : 1;      /* PORT_TELL is on its way: PORT_READY will come */
+	bool is_leaving : 1; /* it was told that the broker stops */
 	char id[CLIENT_ID_SIZE];
 	uint16_t violations;
 	uint32_t channel_count;

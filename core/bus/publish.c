@@ -235,7 +235,8 @@ publish_free(struct publish **pubp)
 
 /* Tell the sender, once for each time that it said it. */
 static void
-tell(const struct publish *pub, const struct sighting *outcome)
+tell(const struct publish *pub, enum aqb_err err,
+    const struct sighting *outcome)
 {
 	struct aqb_slice request_id = pub->id;
 
@@ -245,10 +246,10 @@ tell(const struct publish *pub, const struct sighting *outcome)
 	if (pub->id_is_ours) {
 		request_id.len = 0;
 	}
-	for (uint32_t i = 0; pub->err != AQB_OK && i < pub->said; i++) {
-		tell_refusal(pub->client, request_id, pub->err);
+	for (uint32_t i = 0; err != AQB_OK && i < pub->said; i++) {
+		tell_refusal(pub->client, request_id, err);
 	}
-	for (uint32_t i = 0; pub->err == AQB_OK && i < pub->acks; i++) {
+	for (uint32_t i = 0; err == AQB_OK && i < pub->acks; i++) {
 		publish_ack(pub->client, request_id, pub->id, outcome);
 	}
 }
@@ -279,7 +280,7 @@ finish(struct publish *pub)
 		LOG(AQB_WARNING, "a message that a group gave up is lost",
 		    F("reason", aqb_strerror(pub->err)));
 	}
-	tell(pub, &outcome);
+	tell(pub, pub->err, &outcome);
 	publish_free(&pub);
 }
 
@@ -506,16 +507,34 @@ publish_forget_all(struct bus *bus)
 	}
 }
 
+/* Whatever comes of it, nobody wants to know. */
+static void
+orphan(struct publish *pub)
+{
+	LIST_REMOVE(pub, client_link);
+	pub->client = NULL;
+	pub->said = 0;
+	pub->acks = 0;
+}
+
+void
+publish_abandon(struct client *client)
+{
+	struct publish *pub;
+
+	while ((pub = LIST_FIRST(&client->publishes)) != NULL) {
+		tell(pub, AQB_EUNCERTAIN, NULL);
+		orphan(pub);
+	}
+}
+
 void
 router_client_gone(struct client *client)
 {
 	struct publish *pub;
 
 	while ((pub = LIST_FIRST(&client->publishes)) != NULL) {
-		LIST_REMOVE(pub, client_link);
-		pub->client = NULL;
-		pub->said = 0;
-		pub->acks = 0;
+		orphan(pub);
 	}
 }
 

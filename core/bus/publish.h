@@ -18,6 +18,10 @@ void publish(struct client *client, struct channel *ch,
 /* Publish a system message of the broker's own; no one is told. */
 void publish_own(struct channel *ch, struct aqb_msg **msgp);
 
+/* Of all that a client published and that is not decided: tell it now that
+ * nobody knows.  It will be decided all the same. */
+void publish_abandon(struct client *client);
+
 /*
  * Publish what was published elsewhere: type, id, sender, payload and metadata
  * are the original's.  It counts as lost by a group if it cannot be stored.

@@ -407,6 +407,13 @@ router_request(struct client *client, struct port_up *up)
 		msg_unref(&up->msg);
 		return;
 	}
+	if (client->is_leaving) {
+		reject(&why, AQB_CODE_DRAINING, NULL,
+		    "the broker stops; send it to the next one");
+		client_error(client, up->env.id, AQB_CODE_DRAINING, &why);
+		msg_unref(&up->msg);
+		return;
+	}
 	activity_note(client);
 	if (up->env.type == ENVELOPE_COMMAND) {
 		client->bus->hooks.command(client->bus->hooks.arg, client,

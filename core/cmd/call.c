@@ -392,6 +392,13 @@ on_client_gone(void *arg, struct client *client)
 	client->calls = NULL;
 }
 
+static bool
+on_has_calls(void *arg, const struct client *client)
+{
+	(void)arg;
+	return client->calls != NULL && client->calls->n > 0;
+}
+
 void
 calls_init(const struct calls_env *env)
 {
@@ -399,6 +406,7 @@ calls_init(const struct calls_env *env)
 		.command = on_command,
 		.caller = on_caller,
 		.client_gone = on_client_gone,
+		.has_calls = on_has_calls,
 	};
 
 	desk.env = *env;

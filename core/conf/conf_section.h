@@ -27,6 +27,9 @@ struct conf_server {
 	uint64_t ping_timeout;      /* ms */
 	uint64_t handshake_timeout; /* ms, from accept */
 	uint64_t close_timeout;     /* ms */
+	uint64_t drain_time;        /* ms */
+	uint32_t drain_rate;        /* clients a second */
+	uint64_t drain_wait;        /* ms */
 	uint64_t message_timeout;   /* ms, of an unfinished message */
 	uint32_t max_half_open;
 	uint64_t outbox_limit;  /* bytes */

@@ -92,6 +92,15 @@ const struct conf_row conf_table[] = {
 	    "it counts as slow.") },
 	{ TIME(server, close_timeout, 1, HOUR, "1s",
 	    "How long a client has to answer a close.") },
+	{ TIME(server, drain_time, 0, HOUR, "30s",
+	    "How long a stop may take to send its clients away.") },
+	{ U32(server, drain_rate, 1, MANY, "500",
+	    "How many clients it sends away a second, so that they do not "
+	    "all come back at once; more, where drain_time is too short for "
+	    "that.") },
+	{ TIME(server, drain_wait, 0, HOUR, "5s",
+	    "How long a stop then waits for messages that are being stored "
+	    "and commands that are under way.") },
 	{ TIME(server, command_timeout, 1, HOUR, "10s",
 	    "How long a command may take before its caller is told TIMEOUT.") },
 	{ BYTES(server, outbox_limit, 16 * KIB, GIB, "1MiB",

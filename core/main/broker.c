@@ -14,6 +14,7 @@
 #include "base/rand.h"
 #include "base/why.h"
 #include "bus/bus.h"
+#include "bus/drain.h"
 #include "cmd/call.h"
 #include "host/ask.h"
 #include "host/health.h"
@@ -38,7 +39,6 @@
 #define STORAGE_APPEND_MS 60000 /* the backend gives up before */
 #define PLUGIN_STOP_MS 5000
 #define CLUSTER_CHANNELS_MAX 4000u /* what a record of a client holds */
-#define GOODBYE_MS 1000            /* beyond close_timeout, for clients to go */
 
 /*
  * Who calls whom: the loop runs connections' events, then at the end of each
@@ -60,8 +60,7 @@ struct broker {
 	struct pages pages;
 	struct sig *sig[4];
 	struct timer beat;
-	struct timer probe; /* of the storage */
-	struct timer goodbye;
+	struct timer probe;  /* of the storage */
 	uint64_t last_stats; /* monotonic ms */
 	bool stopping;
 	char node[256];
@@ -228,26 +227,24 @@ on_plugins_stopped(void *arg)
 	loop_stop(b->loop);
 }
 
-/* Wait for the clients to go, but not for ever. */
+/* The clients are gone. */
 static void
-on_goodbye(void *arg)
+on_drained(void *arg)
 {
 	struct broker *b;
-	uint64_t patience;
 
 	OBJ_CAST(b, arg, BROKER_MAGIC);
-	patience = b->conf->server.close_timeout + GOODBYE_MS;
-	if (crew_connections(b->crew) > 0 &&
-	    loop_now(b->loop) - b->last_stats < patience) {
-		timer_set(b->loop, &b->goodbye, 10);
-		return;
-	}
+	timer_stop(&b->beat);
+	timer_stop(&b->probe);
 	plugins_stop(b->plugins, PLUGIN_STOP_MS, on_plugins_stopped, b);
 }
 
+/* The port stays open to the end, for /health. */
 static void
 stop(struct broker *b, int signo)
 {
+	const struct conf_server *c = &b->conf->server;
+
 	if (b->stopping) {
 		LOG(AQB_WARNING, "stopping at once");
 		loop_stop(b->loop);
@@ -258,13 +255,15 @@ stop(struct broker *b, int signo)
 	telemetry_emit("server_stopping", AQB_INFO,
 	    &(struct telemetry_fields){ 0 });
 	health_set_draining(true);
-	listener_free(&b->listener);
-	timer_stop(&b->beat);
-	timer_stop(&b->probe);
-	crew_drop_strangers(b->crew);
-	bus_close_all(b->bus, 1001, "the broker stops");
-	b->last_stats = loop_now(b->loop);
-	timer_set(b->loop, &b->goodbye, 0);
+	crew_close_doors(b->crew);
+	drain_begin(b->bus,
+	    &(struct drain_plan){
+		.time = c->drain_time,
+		.rate = c->drain_rate,
+		.wait = c->drain_wait,
+		.close_timeout = c->close_timeout,
+	    },
+	    on_drained, b);
 }
 
 static void
@@ -346,7 +345,6 @@ broker_new(const struct conf *conf)
 	put_together(b);
 	timer_init(&b->beat, on_beat, b);
 	timer_init(&b->probe, on_probe, b);
-	timer_init(&b->goodbye, on_goodbye, b);
 	return b;
 }
 
@@ -364,7 +362,6 @@ broker_free(struct broker **brokerp)
 	}
 	timer_stop(&b->beat);
 	timer_stop(&b->probe);
-	timer_stop(&b->goodbye);
 	listener_free(&b->listener);
 	/* The workers close hard what is still there. */
 	crew_stop(b->crew);

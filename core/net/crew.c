@@ -137,22 +137,25 @@ crew_choose(const struct crew *crew)
 }
 
 static void
-drop_strangers(void *worker)
+close_door(void *worker)
 {
-	worker_drop_strangers(worker);
+	struct worker *w;
+
+	OBJ_CAST(w, worker, WORKER_MAGIC);
+	w->is_closed = true;
 }
 
 void
-crew_drop_strangers(struct crew *crew)
+crew_close_doors(struct crew *crew)
 {
 	OBJ_CHECK(crew, CREW_MAGIC);
 	for (uint32_t i = 0; i < crew->size; i++) {
 		struct worker *w = crew->worker[i];
 
 		if (crew->is_running) {
-			loop_post(w->loop, drop_strangers, w);
+			loop_post(w->loop, close_door, w);
 		} else {
-			drop_strangers(w);
+			close_door(w);
 		}
 	}
 }

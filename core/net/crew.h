@@ -51,8 +51,9 @@ void crew_free(struct crew **crewp);
 /* The worker with the fewest connections. */
 struct worker *crew_choose(const struct crew *crew);
 
-/* Drop every connection that is no client yet. */
-void crew_drop_strangers(struct crew *crew);
+/* From now on nobody becomes a client any more: an upgrade is answered 503.
+ * Pages are served to the end. */
+void crew_close_doors(struct crew *crew);
 
 /* How many there are, of all workers together. */
 uint64_t crew_connections(const struct crew *crew);

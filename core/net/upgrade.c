@@ -277,6 +277,10 @@ upgrade(struct conn *conn, const struct http_request *req)
 	const char *reason;
 	int status = http_upgrade(req, accept, &reason);
 
+	if (status == 101 && conn->worker->is_closed) {
+		status = 503;
+		reason = "the broker stops";
+	}
 	if (status != 101) {
 		upgrade_refuse(conn, status, reason);
 		return;

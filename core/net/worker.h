@@ -77,6 +77,7 @@ struct worker {
 	struct net_conf conf;
 	struct port port;
 	struct mailbox *newcomers;
+	bool is_closed; /* to new clients: the broker stops */
 
 	/* For any thread to read. */
 	struct net_counters count;

@@ -265,14 +265,6 @@ async def test_everything_returns_to_where_it_was(start):
     await watcher.close()
 
 
-async def test_sigterm_says_goodbye(start):
-    broker = start()
-    ada = await broker.client()
-    broker.process.send_signal(signal.SIGTERM)
-    await ada.closed(1001, "the broker stops")
-    broker.process.wait(10)
-
-
 def test_who_cannot_wait_for_the_end_still_gets_a_clean_one(start):
     broker = start()
     deadline = time.monotonic() + PATIENCE

@@ -15,7 +15,8 @@ from redis_server import Redis, free_port
 
 QUICK = ["--set", "storage-redis-streams.timeout=400ms", "--set", "storage-redis-streams.retry_max=100ms",
          "--set", "storage-redis-streams.away_after=100ms", "--set", "storage.probe_interval=100ms",
-         "--set", "storage.probe_timeout=400ms", "--set", "storage-redis-streams.stop_wait=200ms"]
+         "--set", "storage.probe_timeout=400ms", "--set", "storage-redis-streams.stop_wait=200ms",
+         "--set", "server.drain_wait=200ms"]
 
 
 @pytest.fixture
