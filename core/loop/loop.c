@@ -16,6 +16,7 @@
 
 #define LOOP_MAGIC 0x1d0a77c4u
 #define TURN_ENDS 8
+#define LATE_MS 500 /* so late nobody is who was not stopped */
 
 struct post {
 	loop_post_f *fn;
@@ -34,6 +35,11 @@ struct loop {
 	struct event_base *base;
 	struct wheel *wheel;
 	uint64_t now; /* 0: not asked for in this turn */
+
+	/* Of the monotonic clock, ms: see loop_clock(). */
+	uint64_t seen;
+	uint64_t skipped;
+	bool is_waiting; /* or was, and has not looked at the clock since */
 
 	struct turn_end end[TURN_ENDS];
 	size_t ends;
@@ -132,6 +138,7 @@ loop_new(void)
 	event_config_free(conf);
 	assert(loop->base != NULL);
 
+	loop->seen = clock_mono_ms();
 	loop->wheel = wheel_new(loop);
 	pthread_mutex_init(&loop->lock, NULL);
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -176,12 +183,37 @@ loop_wheel(struct loop *loop)
 	return loop->wheel;
 }
 
+/*
+ * While it waits, the loop is to look at the clock when its alarm goes off;
+ * while it does not, often.  If it comes late by far, the whole process was
+ * stopped, or the machine slept: what happened meanwhile is still to be read,
+ * and whoever would be given up for silence has not been silent.
+ */
+uint64_t
+loop_clock(struct loop *loop)
+{
+	uint64_t real = clock_mono_ms();
+	uint64_t due = loop->seen;
+
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	if (loop->is_waiting) {
+		loop->is_waiting = false;
+		due = wheel_alarm(loop->wheel);
+		due = due == UINT64_MAX ? real : due + loop->skipped;
+	}
+	if (real > due && real - due > LATE_MS) {
+		loop->skipped += real - loop->seen;
+	}
+	loop->seen = real;
+	return real - loop->skipped;
+}
+
 uint64_t
 loop_now(struct loop *loop)
 {
 	OBJ_CHECK(loop, LOOP_MAGIC);
 	if (loop->now == 0) {
-		loop->now = clock_mono_ms();
+		loop->now = loop_clock(loop);
 	}
 	return loop->now;
 }
@@ -221,6 +253,8 @@ loop_turn(struct loop *loop, bool wait)
 	if (!wait || loop->busy || !may_wait(loop)) {
 		flags |= EVLOOP_NONBLOCK;
 	}
+	loop_clock(loop);
+	loop->is_waiting = true;
 	loop->now = 0; /* the wait may be long */
 	event_base_loop(loop->base, flags);
 	atomic_store(&loop->waits, false);

@@ -24,8 +24,12 @@ struct event_base *loop_base(struct loop *loop);
 /* Where the loop's timers live; see timer.h. */
 struct wheel *loop_wheel(struct loop *loop);
 
-/* Monotonic milliseconds, read once a turn when first asked for. */
+/* Milliseconds, read once a turn when first asked for: of the monotonic
+ * clock, but for times in which the loop could not run. */
 uint64_t loop_now(struct loop *loop);
+
+/* The same, read anew. */
+uint64_t loop_clock(struct loop *loop);
 
 /* Run turns until loop_stop(). */
 void loop_run(struct loop *loop);

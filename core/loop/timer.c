@@ -81,10 +81,17 @@ next_used(const struct wheel *w, uint64_t from)
 	return UINT64_MAX;
 }
 
+uint64_t
+wheel_alarm(const struct wheel *w)
+{
+	return w->alarm_tick == UINT64_MAX ? UINT64_MAX
+					   : w->alarm_tick * TICK_MS;
+}
+
 static void
 set_alarm(struct wheel *w, uint64_t tick)
 {
-	uint64_t now = clock_mono_ms();
+	uint64_t now = loop_clock(w->loop);
 	uint64_t at = tick * TICK_MS;
 	uint64_t delay = at > now ? at - now : 0;
 	struct timeval tv = {
@@ -132,14 +139,13 @@ static void
 run_due(evutil_socket_t fd, short what, void *arg)
 {
 	struct wheel *w;
-	uint64_t now = clock_mono_ms();
-	uint64_t last = now / TICK_MS;
-	uint64_t tick;
+	uint64_t now, last, tick;
 
 	(void)fd;
 	(void)what;
 	OBJ_CAST(w, arg, WHEEL_MAGIC);
-
+	now = loop_clock(w->loop);
+	last = now / TICK_MS;
 	if (last < w->tick) {
 		/* libevent counts from a clock of its own, and was early. */
 		set_alarm(w, next_used(w, w->tick));
@@ -169,7 +175,7 @@ void
 timer_set(struct loop *loop, struct timer *t, uint64_t delay)
 {
 	struct wheel *w = loop_wheel(loop);
-	uint64_t now = clock_mono_ms();
+	uint64_t now = loop_clock(loop);
 	uint64_t tick;
 
 	timer_stop(t);

@@ -20,13 +20,16 @@ typedef void timer_f(void *arg);
 
 struct timer {
 	LIST_ENTRY(timer) link;
-	uint64_t at; /* monotonic milliseconds; 0 while not set */
+	uint64_t at; /* of loop_clock(); 0 while not set */
 	timer_f *fn;
 	void *arg;
 };
 
 struct wheel *wheel_new(struct loop *loop);
 void wheel_free(struct wheel **wheelp);
+
+/* When the wheel is to turn next, of loop_clock(); UINT64_MAX: never. */
+uint64_t wheel_alarm(const struct wheel *w);
 
 /* Say what a timer does.  It is not set. */
 void timer_init(struct timer *t, timer_f *fn, void *arg);

@@ -265,6 +265,59 @@ async def test_everything_returns_to_where_it_was(start):
     await watcher.close()
 
 
+async def test_o5_signals_that_mean_nothing_do_nothing(start):
+    broker = start()
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("r:c")
+    for signo in (signal.SIGPIPE, signal.SIGCHLD, signal.SIGUSR1, signal.SIGURG, signal.SIGWINCH) * 5:
+        broker.process.send_signal(signo)
+        await ada.publish("r:c", {"n": signo})
+        await bob.expect(type="event", payload={"n": signo})
+    await ada.close()
+    await bob.close()
+
+
+class Sleeper(asyncio.Protocol):
+    """A client that only answers pings, and those only when it is let."""
+    PING, PONG = b"\x89\x00", b"\x8a\x80\x00\x00\x00\x00"
+
+    def __init__(self):
+        self.pinged, self.may_answer = asyncio.Event(), False
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+
+    def data_received(self, data):
+        if data.endswith(self.PING):
+            self.pinged.set()
+            if self.may_answer:
+                self.answer()
+
+    def answer(self):
+        self.may_answer = True
+        self.transport.write(self.PONG)
+
+
+async def test_o5_nobody_of_a_crowd_is_lost_when_a_stopped_broker_goes_on(start):
+    """All were pinged, all have answered, and all is overdue when it wakes up."""
+    broker = start("--set", "server.ping_interval=300ms", "--set", "server.ping_timeout=1s", telemetry=False)
+    loop = asyncio.get_running_loop()
+    crowd = [(await loop.create_connection(Sleeper, "127.0.0.1", broker.port))[1] for _ in range(500)]
+    await asyncio.wait_for(asyncio.gather(*[s.pinged.wait() for s in crowd]), PATIENCE)
+    broker.process.send_signal(signal.SIGSTOP)
+    for s in crowd:
+        s.answer()
+    await asyncio.sleep(2)  # longer than ping_timeout; nothing can be waited for
+    broker.process.send_signal(signal.SIGCONT)
+    await broker.settle()
+    metrics = await asyncio.to_thread(broker.metrics)
+    assert metrics["arqonbus_timeouts_total"] == 0 and metrics["arqonbus_clients"] == 500
+    for s in crowd:
+        s.transport.close()
+
+
 def test_who_cannot_wait_for_the_end_still_gets_a_clean_one(start):
     broker = start()
     deadline = time.monotonic() + PATIENCE
@@ -300,12 +353,13 @@ def catches(pid, signo):
     return int(caught, 16) >> (signo - 1) & 1 == 1
 
 
-def test_sighup_opens_the_log_anew(tmp_path):
+@pytest.mark.parametrize("signo", [signal.SIGHUP, signal.SIGUSR1])
+def test_o5_a_signal_opens_the_log_anew(tmp_path, signo):
     path = f"{tmp_path}/bus.log"
     with Logging("--set", f"log.file={path}") as process:
         wait_for_text(path, "listening")
         os.rename(path, path + ".1")
-        process.send_signal(signal.SIGHUP)
+        process.send_signal(signo)
         wait_for(lambda: os.path.exists(path))
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "loop/loop.h"
@@ -225,6 +226,38 @@ START_TEST(the_time_of_a_turn_stands_still_until_the_next)
 }
 END_TEST
 
+/* As if the process had been stopped for so long. */
+static void
+stand_still(void *arg)
+{
+	nanosleep(arg, NULL);
+}
+
+/* O5 */
+START_TEST(the_time_in_which_all_stood_still_does_not_count)
+{
+	struct timespec work = { .tv_nsec = 100 * 1000000L };
+	struct timespec stop = { .tv_nsec = 900 * 1000000L };
+	struct timer t;
+	uint64_t before;
+
+	timer_init(&t, note, (char[]){ "t" });
+	loop_turn(loop, false);
+	before = loop_clock(loop);
+	timer_set(loop, &t, 300);
+	loop_post(loop, stand_still, &work);
+	loop_turn(loop, false);
+	ck_assert_uint_ge(loop_clock(loop), before + 100);
+	loop_post(loop, stand_still, &stop);
+	loop_turn(loop, false);
+	loop_turn(loop, false);
+	ck_assert_uint_lt(loop_clock(loop), before + 900);
+	ck_assert_uint_eq(ran, 0);
+	turn_until(1);
+	ck_assert_uint_ge(loop_clock(loop), before + 300);
+}
+END_TEST
+
 START_TEST(a_mailbox_gives_back_what_was_put_in_order)
 {
 	struct mailbox *box = mailbox_new(sizeof(int));
@@ -350,6 +383,7 @@ main(void)
 	tcase_add_test(tc,
 	    a_turn_end_that_left_work_makes_the_next_turn_begin_at_once);
 	tcase_add_test(tc, the_time_of_a_turn_stands_still_until_the_next);
+	tcase_add_test(tc, the_time_in_which_all_stood_still_does_not_count);
 	tcase_add_test(tc, a_mailbox_gives_back_what_was_put_in_order);
 	tcase_add_test(tc,
 	    a_mailbox_between_threads_loses_nothing_and_always_wakes);
