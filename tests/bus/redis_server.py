@@ -21,13 +21,13 @@ def free_port():
 class Redis:
     """Start it, talk to it, kill it, let it come back with what its disk has."""
 
-    def __init__(self, *settings, appendfsync="everysec"):
+    def __init__(self, *settings, appendfsync="everysec", env=None):
         self.dir = tempfile.mkdtemp(prefix="arqonbus-redis-")
         self.port = free_port()
         self.settings = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.dir, "--save", "",
                          "--appendonly", "yes", "--appendfsync", appendfsync, "--enable-debug-command", "local",
                          "--unixsocket", os.path.join(self.dir, "socket"), *settings]
-        self.env = dict(os.environ)
+        self.env = {**os.environ, **(env or {})}
         self.process = None
         self.start()
 

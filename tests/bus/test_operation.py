@@ -2,6 +2,7 @@
 """Pages, limits, slow consumers, settings, and the end."""
 
 import asyncio
+import datetime
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 import pytest
 import websockets
 from broker import ADMIN, BUILD, IO_THREADS, PATIENCE, SOURCE, STORAGE
+from day import HOUR, Day
 from raw import Raw
 
 
@@ -316,6 +318,40 @@ async def test_o5_nobody_of_a_crowd_is_lost_when_a_stopped_broker_goes_on(start)
     assert metrics["arqonbus_timeouts_total"] == 0 and metrics["arqonbus_clients"] == 500
     for s in crowd:
         s.transport.close()
+
+
+async def test_o6_a_clock_that_jumps_changes_timestamps_and_nothing_else(start):
+    day = Day()
+    broker = start("--set", "server.ping_interval=100ms", "--set", "server.ping_timeout=2s",
+                   "--set", "server.message_timeout=2s", "--set", "storage.history_ttl=10m",
+                   "--set", "server.dedupe_window=10m", env=day.env(), telemetry=False)
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("r:c")
+    first = await say(ada, bob, 1)
+    for n, hours in enumerate([1, -1, 24, 0], 2):
+        day.jump(hours * HOUR)
+        message = await say(ada, bob, n)
+        told = datetime.datetime.fromisoformat(message["timestamp"])
+        true = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)
+        assert abs((told - true).total_seconds()) < 60
+        assert (message["seq"], message["epoch"]) == (n, first["epoch"])
+        await broker.settle()  # half a second, with pings
+        assert len((await bob.call("history", channel="r:c"))["messages"]) == n
+        await ada.publish("r:c", {"n": 1}, id="m1", ack=True)
+        assert (await ada.expect(type="ack", request_id="m1"))["payload"]["seq"] == 1
+        await bob.expect_nothing()
+    metrics = await asyncio.to_thread(broker.metrics)
+    assert metrics["arqonbus_timeouts_total"] == 0 and metrics["arqonbus_pings_sent_total"] > 0
+    await ada.close()
+    await bob.close()
+    broker.stop()
+    day.close()
+
+
+async def say(ada, bob, n):
+    await ada.publish("r:c", {"n": n}, id=f"m{n}", ack=True)
+    await ada.expect(type="ack", request_id=f"m{n}")
+    return await bob.expect(type="event", id=f"m{n}")
 
 
 def test_who_cannot_wait_for_the_end_still_gets_a_clean_one(start):

@@ -11,6 +11,7 @@ import time
 
 import pytest
 from broker import PATIENCE, Broker
+from day import HOUR, Day
 from redis_server import Redis, free_port
 
 QUICK = ["--set", "storage-redis-streams.timeout=400ms", "--set", "storage-redis-streams.retry_max=100ms",
@@ -653,6 +654,36 @@ async def test_r19_the_time_of_day_decides_nothing(go, redis):
     await publish(ada, "r:c", 1, 3)
     stream = next(k for k in redis.ask("KEYS", "*") if k.endswith(":c:r:c"))
     assert [e[0] for e in redis.ask("XRANGE", stream, "-", "+")] == ["1-1", "1-2", "1-3"]
+
+
+async def test_r19_clocks_that_jump_disturb_neither_order_nor_connections(start):
+    """First the clock of Redis, then the broker's, then both: an hour ahead and back."""
+    of_broker, of_redis = Day(), Day()
+    redis = Redis(env=of_redis.env())
+    try:
+        broker = start("--storage", "redis-streams", "--redis-url", redis.url, *QUICK, env=of_broker.env())
+        ada, bob = await broker.client(), await broker.client()
+        await bob.join("r:c")
+        await publish(ada, "r:c", 1, 1)
+        for n, (there, here) in enumerate([(1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1), (0, 0)], 2):
+            of_redis.jump(there * HOUR)
+            of_broker.jump(here * HOUR)
+            assert abs(int(redis.ask("TIME")[0]) - time.time() - there * HOUR) < 60
+            await ada.send(type="event", id=f"m{n}", channel="r:c", payload={"n": n}, ack=True)
+            assert (await ada.expect(type="ack", request_id=f"m{n}"))["payload"]["seq"] == n
+            await broker.settle()  # with probes and ticks
+            await state(broker, "ok")
+        await numbers(bob, 1, 8)
+        history = await bob.call("history", channel="r:c")
+        assert [m["seq"] for m in history["messages"]] == list(range(1, 9))
+        stream = next(k for k in redis.ask("KEYS", "*") if k.endswith(":c:r:c"))
+        assert [e[0] for e in redis.ask("XRANGE", stream, "-", "+")] == [f"1-{n}" for n in range(1, 9)]
+        assert (await asyncio.to_thread(broker.metrics))["arqonbus_storage_redis_connections_total"] == 2
+        broker.stop()
+    finally:
+        redis.close()
+        of_broker.close()
+        of_redis.close()
 
 
 async def test_r20_a_name_that_takes_long_holds_up_nobody(start):
