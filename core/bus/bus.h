@@ -113,6 +113,9 @@ void bus_tick(struct bus *bus, uint64_t elapsed_ms);
 /* The table for plugins that work on this bus. */
 const struct aqb_bus *bus_api(struct bus *bus);
 
+/* Does it know who else is there?  A bus by itself does. */
+bool bus_knows_all(const struct bus *bus);
+
 /* How many messages groups keep: waiting in memory, or not acked. */
 uint64_t bus_group_messages(const struct bus *bus);
 

@@ -188,6 +188,7 @@ on_synced(void *arg)
 		return;
 	}
 	c->syncing = false;
+	c->knows_all = true;
 	node_sweep(c);
 	claims_sweep(c->claims, c->round);
 	settings_sweep(c);
@@ -320,4 +321,11 @@ uint64_t
 bus_nodes(const struct bus *bus)
 {
 	return bus->cluster == NULL ? 0 : node_count(bus->cluster);
+}
+
+bool
+bus_knows_all(const struct bus *bus)
+{
+	OBJ_CHECK(bus, BUS_MAGIC);
+	return bus->cluster == NULL || bus->cluster->knows_all;
 }

@@ -24,6 +24,7 @@ TAILQ_HEAD(card_list, card);
 struct cluster {
 	uint32_t magic;
 	bool syncing;   /* all records are being told */
+	bool knows_all; /* they have been told once */
 	uint32_t round; /* of that */
 	uint32_t walks; /* of records that were compared */
 	struct bus *bus;

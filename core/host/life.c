@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/plugins.h"
 
-#include <event2/event.h>
-
 #include "base/log.h"
 #include "base/why.h"
 #include "host/ask.h"
@@ -192,8 +190,8 @@ on_all_stopped(void *arg)
 /*
  * The end came without plugins_stop(), or before it was done: a start that
  * failed, or an impatient operator.  A plugin that was not stopped cannot be
- * taken apart, for its threads and timers still run.  Only libevent's part of
- * the loop is turned: what hangs on the end of a turn may be gone already.
+ * taken apart, for its threads and timers still run.  Only events are handled:
+ * what hangs on the end of a turn may be gone already.
  */
 void
 plugins_stop_at_once(struct plugins *p)
@@ -209,7 +207,6 @@ plugins_stop_at_once(struct plugins *p)
 	} else {
 		stop_next(p);
 	}
-	while (!p->all_stopped &&
-	    event_base_loop(loop_base(p->env->loop), EVLOOP_ONCE) == 0) {
+	while (!p->all_stopped && loop_turn_events(p->env->loop, true)) {
 	}
 }

@@ -244,19 +244,22 @@ may_wait(struct loop *loop)
 	return loop->has_work == NULL || !loop->has_work(loop->has_work_arg);
 }
 
-void
-loop_turn(struct loop *loop, bool wait)
+bool
+loop_turn_events(struct loop *loop, bool wait)
 {
-	int flags = EVLOOP_ONCE;
-
 	OBJ_CHECK(loop, LOOP_MAGIC);
-	if (!wait || loop->busy || !may_wait(loop)) {
-		flags |= EVLOOP_NONBLOCK;
-	}
 	loop_clock(loop);
 	loop->is_waiting = true;
 	loop->now = 0; /* the wait may be long */
-	event_base_loop(loop->base, flags);
+	return event_base_loop(loop->base,
+		   EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK)) == 0;
+}
+
+void
+loop_turn(struct loop *loop, bool wait)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	loop_turn_events(loop, wait && !loop->busy && may_wait(loop));
 	atomic_store(&loop->waits, false);
 	loop->busy = false;
 	for (size_t i = 0; i < loop->ends; i++) {

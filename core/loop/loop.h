@@ -38,6 +38,10 @@ void loop_stop(struct loop *loop);
 /* Run one turn; with `wait` it may wait for something to happen. */
 void loop_turn(struct loop *loop, bool wait);
 
+/* Handle events only, without what runs at the end of a turn.  False when there
+ * is nothing to wait for. */
+bool loop_turn_events(struct loop *loop, bool wait);
+
 /* Run fn at the end of each turn.  It answers whether it left work that must
  * not wait for an event: then the next turn begins at once. */
 typedef bool loop_turn_end_f(void *arg);

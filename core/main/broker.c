@@ -38,6 +38,8 @@
 #define STORAGE_READ_MS 10000
 #define STORAGE_APPEND_MS 60000 /* the backend gives up before */
 #define PLUGIN_STOP_MS 5000
+#define OPENING_MS 5 /* between looks whether the other brokers are known */
+#define OPENING_MAX_MS 5000
 #define CLUSTER_CHANNELS_MAX 4000u /* what a record of a client holds */
 
 /*
@@ -60,7 +62,9 @@ struct broker {
 	struct pages pages;
 	struct sig *sig[4];
 	struct timer beat;
-	struct timer probe;  /* of the storage */
+	struct timer probe; /* of the storage */
+	struct timer opening;
+	uint64_t opens_at;   /* the doors, at the latest */
 	uint64_t last_stats; /* monotonic ms */
 	bool stopping;
 	char node[256];
@@ -218,6 +222,24 @@ on_probe(void *arg)
 	timer_set(b->loop, &b->probe, b->conf->storage.probe_interval);
 }
 
+/* Who comes in finds everything that the other brokers know; but nobody waits
+ * for that for ever. */
+static void
+on_opening(void *arg)
+{
+	struct broker *b;
+
+	OBJ_CAST(b, arg, BROKER_MAGIC);
+	if (b->stopping || bus_knows_all(b->bus)) {
+		listener_hold(b->listener, false);
+	} else if (loop_now(b->loop) >= b->opens_at) {
+		LOG(AQB_WARNING, "the other brokers are not known yet");
+		listener_hold(b->listener, false);
+	} else {
+		timer_set(b->loop, &b->opening, OPENING_MS);
+	}
+}
+
 static void
 on_plugins_stopped(void *arg)
 {
@@ -345,6 +367,7 @@ broker_new(const struct conf *conf)
 	put_together(b);
 	timer_init(&b->beat, on_beat, b);
 	timer_init(&b->probe, on_probe, b);
+	timer_init(&b->opening, on_opening, b);
 	return b;
 }
 
@@ -362,6 +385,7 @@ broker_free(struct broker **brokerp)
 	}
 	timer_stop(&b->beat);
 	timer_stop(&b->probe);
+	timer_stop(&b->opening);
 	listener_free(&b->listener);
 	/* The workers close hard what is still there. */
 	crew_stop(b->crew);
@@ -449,6 +473,11 @@ broker_start(struct broker *b, struct aqb_why *why)
 	    b->crew, why);
 	if (b->listener == NULL) {
 		return AQB_ESYS;
+	}
+	if (!bus_knows_all(b->bus)) {
+		listener_hold(b->listener, true);
+		b->opens_at = loop_now(b->loop) + OPENING_MAX_MS;
+		timer_set(b->loop, &b->opening, OPENING_MS);
 	}
 	watch_signals(b);
 	crew_start(b->crew);

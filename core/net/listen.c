@@ -280,6 +280,17 @@ listener_free(struct listener **listenerp)
 	free(l);
 }
 
+void
+listener_hold(struct listener *l, bool hold)
+{
+	OBJ_CHECK(l, LISTENER_MAGIC);
+	if (hold) {
+		event_del(l->event);
+	} else {
+		event_add(l->event, NULL);
+	}
+}
+
 uint16_t
 listener_port(const struct listener *l)
 {

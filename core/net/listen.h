@@ -22,6 +22,9 @@ struct listener *listener_new(struct loop *loop, const char *host,
     struct aqb_why *why);
 void listener_free(struct listener **listenerp);
 
+/* Accept nobody, or again: who comes meanwhile waits in the kernel. */
+void listener_hold(struct listener *l, bool hold);
+
 uint16_t listener_port(const struct listener *l);
 
 /* While full, newcomers are answered 503. */
