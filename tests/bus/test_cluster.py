@@ -2,10 +2,12 @@
 """Several brokers on one Redis that are one bus: arqonbus-protocol(7), "SEVERAL BROKERS"."""
 
 import asyncio
+import random
 import time
 import uuid
 
 import pytest
+import websockets
 from broker import PATIENCE, shared_redis
 
 LEASE = 20  # seconds in which a node that was killed is gone for all
@@ -306,3 +308,94 @@ async def test_an_admin_kicks_and_looks_up_clients_of_other_nodes(go):
 async def test_a_broker_refuses_a_storage_that_cannot_be_shared(start):
     with pytest.raises(AssertionError, match="several brokers cannot share"):
         start("--set", "storage.cluster=yes", "--storage", "memory")
+
+
+class Crowd:
+    """Clients that do what comes to their mind, on whatever node."""
+
+    ALIASES = [f"al{i}" for i in range(6)]
+    CHANNELS = [f"r{i % 3}:c{i}" for i in range(12)]
+
+    def __init__(self, nodes, seed):
+        self.nodes = nodes
+        self.random = random.Random(seed)
+        self.clients = []
+        self.readers = []
+
+    async def come(self, query=""):
+        async def read(ws):
+            async for _ in ws:
+                pass
+        client = await self.random.choice(self.nodes).client(query)
+        self.clients.append(client)
+        self.readers.append(asyncio.create_task(read(client.ws)))
+
+    async def act(self):
+        client, channel = self.random.choice(self.clients), self.random.choice(self.CHANNELS)
+        alias = self.random.choice(self.ALIASES)
+        says = [
+            {"command": "join_channel", "channel": channel, "presence": True},
+            {"command": "join_channel", "channel": channel},
+            {"command": "join_channel", "channel": channel}, {"command": "leave_channel", "channel": channel},
+            {"command": "identify", "alias": alias, "client_type": "ai-agent"}, {"command": "identify", "alias": ""},
+            {"command": "create_channel", "channel": channel, "description": alias},
+            {"command": "delete_channel", "channel": channel, "force": True},
+            {"type": "event", "channel": channel}, {"type": "event", "room": channel[:2]}, {"type": "private", "to": alias},
+        ]
+        what = self.random.randrange(len(says) + 3)
+        if what < len(says):
+            try:
+                await client.send(**{"type": "command", **says[what]})
+            except websockets.ConnectionClosed:
+                self.clients.remove(client)  # somebody has its session
+        elif what == len(says):
+            client.ws.transport.abort()
+            self.clients.remove(client)
+        elif what == len(says) + 1:
+            await self.come("?session=" + client.session)
+        if len(self.clients) < 10:
+            await self.come("?alias=" + alias)
+
+    async def stop(self):
+        for reader in self.readers:
+            reader.cancel()
+        await asyncio.gather(*self.readers, return_exceptions=True)
+
+
+async def view(admin):
+    """What a node knows of the whole bus."""
+    channels = {}
+    for c in (await admin.call("list_channels", limit=1000))["channels"]:
+        address = f"{c['room']}:{c['channel']}"
+        info = (await admin.ask("channel_info", channel=address))["payload"].get("result")
+        if info and (info["members"] or info["description"]):
+            assert info["member_count"] == len(info["members"])
+            channels[address] = info["description"], sorted((m["client_id"], m["alias"] or "") for m in info["members"])
+    aliases = [(await admin.ask("client_info", client_id=alias))["payload"].get("result", {}).get("client_id")
+               for alias in Crowd.ALIASES]
+    return channels, aliases, (await admin.call("status"))["clients"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_all_nodes_agree_after_much_coming_and_going(go, seed):
+    nodes = go(3, "--set", "server.presence_grace=300ms")
+    admins = [await n.admin() for n in nodes]
+    crowd = Crowd(nodes, seed)
+    await crowd.come()
+    for i in range(800):
+        await crowd.act()
+        if i % 10 == 0:
+            await asyncio.sleep(0.005)
+
+    async def agree():
+        first, *others = [await view(a) for a in admins]
+        return all(other == first for other in others)
+    await until(agree)
+    connected = 0
+    for n in nodes:
+        await n.settle()
+        metrics = await asyncio.to_thread(n.metrics)
+        assert metrics["arqonbus_cluster_dropped_total"] == metrics["arqonbus_garbage_answers_total"] == 0
+        connected += metrics["arqonbus_clients"]
+    assert (await view(admins[0]))[2] == connected
+    await crowd.stop()
