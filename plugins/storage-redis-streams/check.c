@@ -43,7 +43,7 @@ set_up(redisContext *c, struct timeval tv)
 {
 	if (c != NULL && c->err == 0) {
 		redisSetTimeout(c, tv);
-		reply_bound(c->reader);
+		reply_bound(c->reader, NULL);
 	}
 	return c;
 }

@@ -31,6 +31,7 @@ struct find {
 	struct lookup *lookup;
 	struct evdns_getaddrinfo_request *request;
 	redisAsyncContext *sentinel;
+	size_t due; /* answers of it */
 	struct event *timer;
 	find_done_f *done; /* NULL: nobody asks */
 	void *arg;
@@ -260,6 +261,7 @@ on_sentinel(redisAsyncContext *ac, void *r, void *arg)
 	if (f->sentinel != ac) {
 		return; /* we are closing it */
 	}
+	f->due = 0;
 	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY ||
 	    reply->elements != 2 ||
 	    reply->element[0]->type != REDIS_REPLY_STRING ||
@@ -325,7 +327,8 @@ connect_to_sentinel(struct find *f)
 	}
 	ac->data = f;
 	f->sentinel = ac;
-	reply_bound(ac->c.reader);
+	f->due = 1;
+	reply_bound(ac->c.reader, &f->due);
 	redisLibeventAttach(ac, f->base);
 	redisAsyncSetConnectCallback(ac, on_sentinel_connected);
 	redisAsyncSetDisconnectCallback(ac, on_sentinel_gone);

@@ -339,7 +339,7 @@ on_found(void *arg, const struct url_node *node, const char *why)
 	}
 	ac->data = l;
 	l->ac = ac;
-	reply_bound(ac->c.reader);
+	reply_bound(ac->c.reader, &l->due);
 	redisLibeventAttach(ac, l->base);
 	redisAsyncSetConnectCallback(ac, on_connected);
 	redisAsyncSetDisconnectCallback(ac, on_disconnected);

@@ -14,28 +14,58 @@ typedef int array_size;
 typedef size_t array_size;
 #endif
 
-static void *(*make_array)(const redisReadTask *, array_size);
+static redisReplyObjectFunctions make; /* as hiredis has them */
 
-/* NULL breaks the connection: "Out of memory". */
+/* hiredis aborts the process when a reply comes that nobody asked for. */
+static bool
+is_due(const redisReadTask *task)
+{
+	const size_t *due = task->privdata;
+
+	return task->parent != NULL || due == NULL || *due > 0;
+}
+
+/* In all of these NULL breaks the connection: "Out of memory". */
 static void *
-make_bounded_array(const redisReadTask *task, array_size n)
+make_array(const redisReadTask *task, array_size n)
 {
 	array_size most = task->parent == NULL ? ARRAY_MAX : INNER_ARRAY_MAX;
 
-	return n > most ? NULL : make_array(task, n);
+	return n > most || !is_due(task) ? NULL : make.createArray(task, n);
+}
+
+static void *
+make_string(const redisReadTask *task, char *text, size_t len)
+{
+	return is_due(task) ? make.createString(task, text, len) : NULL;
+}
+
+static void *
+make_integer(const redisReadTask *task, long long n)
+{
+	return is_due(task) ? make.createInteger(task, n) : NULL;
+}
+
+static void *
+make_nil(const redisReadTask *task)
+{
+	return is_due(task) ? make.createNil(task) : NULL;
 }
 
 void
-reply_bound(struct redisReader *reader)
+reply_bound(struct redisReader *reader, size_t *due)
 {
 	static redisReplyObjectFunctions functions;
 
-	if (make_array == NULL) {
-		functions = *reader->fn;
-		make_array = functions.createArray;
-		functions.createArray = make_bounded_array;
+	if (make.createArray == NULL) {
+		make = functions = *reader->fn;
+		functions.createArray = make_array;
+		functions.createString = make_string;
+		functions.createInteger = make_integer;
+		functions.createNil = make_nil;
 	}
 	reader->fn = &functions;
+	reader->privdata = due;
 }
 
 /* Errors are known by how they begin.  A script that fails puts its own
@@ -61,6 +91,7 @@ static const struct {
 	{ "WRONGPASS", REPLY_FORBIDDEN },
 	{ "NOPERM", REPLY_FORBIDDEN },
 	{ "ERR invalid password", REPLY_FORBIDDEN },
+	{ "ERR The user executing the script can't run", REPLY_FORBIDDEN },
 	{ "ERR The ID specified in XADD is equal or smaller", REPLY_BEHIND },
 };
 

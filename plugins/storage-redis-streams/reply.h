@@ -11,8 +11,9 @@
 #include <hiredis/hiredis.h>
 
 /* Make a connection refuse arrays that Redis would never send us, before it
- * makes room for them. */
-void reply_bound(struct redisReader *reader);
+ * makes room for them; and, unless `due` is NULL, whatever comes while *due,
+ * how many replies are to come, is 0. */
+void reply_bound(struct redisReader *reader, size_t *due);
 
 /* What an error means for whoever gets it. */
 enum reply_class {

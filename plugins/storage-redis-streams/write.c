@@ -640,7 +640,9 @@ give_up_the_old(struct redis *r)
 {
 	uint64_t now = clock_ms();
 	uint64_t patience =
-	    r->busy_wait > 0 ? BUSY_GIVE_UP_MS : r->conf->spool_wait;
+	    r->busy_wait > 0 && r->conf->spool_wait > BUSY_GIVE_UP_MS
+	    ? BUSY_GIVE_UP_MS
+	    : r->conf->spool_wait;
 	struct entry *e, *next;
 
 	for (e = TAILQ_FIRST(&r->spool.waiting); e != NULL; e = next) {

@@ -13,7 +13,8 @@ from broker import ADMIN, BACKEND, Broker  # noqa: E402
 
 
 if BACKEND != "memory":
-    collect_ignore = ["test_redis.py"]  # its brokers are of their own kind
+    # Their brokers are of their own kind.
+    collect_ignore = ["test_redis.py", "test_redis_faults.py", "test_drain.py"]
 
 
 def pytest_pyfunc_call(pyfuncitem):

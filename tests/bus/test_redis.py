@@ -665,7 +665,7 @@ async def test_r19_clocks_that_jump_disturb_neither_order_nor_connections(start)
         ada, bob = await broker.client(), await broker.client()
         await bob.join("r:c")
         await publish(ada, "r:c", 1, 1)
-        for n, (there, here) in enumerate([(1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1), (0, 0)], 2):
+        for n, (there, here) in enumerate([(1, 0), (-1, 0), (1, -1), (-1, 1)], 2):
             of_redis.jump(there * HOUR)
             of_broker.jump(here * HOUR)
             assert abs(int(redis.ask("TIME")[0]) - time.time() - there * HOUR) < 60
@@ -673,11 +673,11 @@ async def test_r19_clocks_that_jump_disturb_neither_order_nor_connections(start)
             assert (await ada.expect(type="ack", request_id=f"m{n}"))["payload"]["seq"] == n
             await broker.settle()  # with probes and ticks
             await state(broker, "ok")
-        await numbers(bob, 1, 8)
+        await numbers(bob, 1, 5)
         history = await bob.call("history", channel="r:c")
-        assert [m["seq"] for m in history["messages"]] == list(range(1, 9))
+        assert [m["seq"] for m in history["messages"]] == list(range(1, 6))
         stream = next(k for k in redis.ask("KEYS", "*") if k.endswith(":c:r:c"))
-        assert [e[0] for e in redis.ask("XRANGE", stream, "-", "+")] == [f"1-{n}" for n in range(1, 9)]
+        assert [e[0] for e in redis.ask("XRANGE", stream, "-", "+")] == [f"1-{n}" for n in range(1, 6)]
         assert (await asyncio.to_thread(broker.metrics))["arqonbus_storage_redis_connections_total"] == 2
         broker.stop()
     finally:
@@ -705,7 +705,8 @@ def test_a_wrong_url_is_refused_with_a_reason(start, url, why):
     assert why in str(refused.value)
 
 
-async def test_sentinel_tells_where_the_master_is_and_where_it_went(start, redis):
+@pytest.mark.parametrize("how", ["r7 the master dies", "r8 the master is demoted"])
+async def test_r7_r8_sentinel_tells_where_the_master_is_and_where_it_went(start, redis, how):
     replica = Redis("--replicaof", "127.0.0.1", str(redis.port))
     folder = redis.dir
     conf = os.path.join(folder, "sentinel.conf")
@@ -729,7 +730,14 @@ async def test_sentinel_tells_where_the_master_is_and_where_it_went(start, redis
         ada, bob = await broker.client(), await broker.client()
         await bob.join("r:c")
         await publish(ada, "r:c", 1, 10)
-        redis.kill()
+        if "dies" in how:
+            redis.kill()
+        else:
+            with socket.create_connection(("127.0.0.1", port)) as s:
+                s.sendall(b"SENTINEL failover bus\r\n")
+                assert s.recv(100) == b"+OK\r\n"
+            while replica.ask("ROLE")[0] != "master":
+                await asyncio.sleep(0.02)
         acks = await publish(ada, "r:c", 11, 20)
         assert [a["payload"]["seq"] for a in acks] == list(range(11, 21))
         messages = await numbers(bob, 1, 20)

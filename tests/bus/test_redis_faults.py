@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Redis that is slow, refuses, lies, or dies in the worst moment.  R cases bear their numbers."""
+
+import asyncio
+import json
+import random
+import re
+
+import pytest
+from broker import PATIENCE
+from redis_proxy import Gone, Proxy, is_write
+from redis_server import Redis
+from test_redis import QUICK, numbers, publish, state
+
+
+@pytest.fixture
+def redis():
+    r = Redis()
+    try:
+        yield r
+    finally:
+        r.close()
+
+
+@pytest.fixture
+def proxy(redis):
+    p = Proxy(redis)
+    try:
+        yield p
+    finally:
+        p.close()
+
+
+@pytest.fixture
+def go(start, proxy):
+    """Start brokers on this Redis, through the proxy."""
+    def run(*flags, **kw):
+        return start("--storage", "redis-streams", "--redis-url", proxy.url, *QUICK, *flags, **kw)
+    return run
+
+
+def stored(redis, channel="r:c"):
+    """The numbers in its stream, as they stand there."""
+    stream = next(k for k in redis.ask("KEYS", "*") if k.endswith(":c:" + channel))
+    return [json.loads(dict(zip(e[1][::2], e[1][1::2]))["payload"])["n"] for e in redis.ask("XRANGE", stream, "-", "+")]
+
+
+async def send(client, first, last, **fields):
+    for n in range(first, last + 1):
+        await client.publish("r:c", {"n": n, **fields}, ack=True, id=f"m{n}")
+
+
+async def acked(client, first, last):
+    for n in range(first, last + 1):
+        ack = await client.expect(type="ack", request_id=f"m{n}")
+        assert ack["payload"]["seq"] == n
+
+
+async def test_r4_while_redis_is_slow_publishers_are_paused_and_memory_is_bounded(go, redis, proxy):
+    broker = go("--set", "server.memory_limit=4MiB", "--set", "storage-redis-streams.hold=0",
+                "--set", "storage-redis-streams.timeout=10s", "--set", "storage.probe_timeout=10s",
+                "--set", "storage.history_size=10000")
+    ada, bob = await broker.client(), await broker.client()
+    await publish(ada, "r:c", 1, 1)
+    proxy.delay = 0.1
+    sending = asyncio.create_task(send(ada, 2, 1000, x="x" * 20000))  # 20 MB
+    await asyncio.to_thread(broker.wait_log, "memory: short; publishers are paused")
+    used = 0
+    while used < 2 << 20:  # the data port serves nobody new now
+        _, _, text = await asyncio.to_thread(broker.http, "/metrics", broker.telemetry_port)
+        used = int(re.search(r"^arqonbus_storage_redis_spool_bytes (\d+)", text, re.M)[1])
+    assert used < 6 << 20 and not sending.done()
+    await bob.expect_nothing()  # who does not publish is served
+    proxy.delay = 0
+    await asyncio.wait_for(sending, PATIENCE * 2)
+    await acked(ada, 2, 1000)  # none was refused
+    assert stored(redis) == list(range(1, 1001))
+
+
+@pytest.mark.parametrize("mode,is_applied,with_id", [
+    ("degraded", True, True), ("degraded", False, False), ("strict", True, False), ("strict", False, True)])
+async def test_r6_redis_dies_between_a_write_and_its_answer(go, redis, proxy, mode, is_applied, with_id):
+    broker = go("--set", f"storage.mode={mode}")
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("r:c")
+    await publish(ada, "r:c", 1, 1)
+    died = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def die(words, ask):
+        if is_write(words) and b'"n": 3' in b"".join(words):
+            proxy.tamper = None
+            if is_applied:
+                assert not ask().startswith(b"-")
+            redis.kill()
+            loop.call_soon_threadsafe(died.set)
+            raise Gone()
+
+    proxy.tamper = die
+    for n in range(2, 6):
+        await ada.publish("r:c", {"n": n}, ack=True, **({"id": f"m{n}"} if with_id else {}))
+    await asyncio.wait_for(died.wait(), PATIENCE)
+    redis.start()
+    for n in range(2, 6):
+        assert (await ada.expect(type="ack"))["payload"]["seq"] == n
+    await numbers(bob, 1, 5)
+    await bob.expect_nothing()
+    assert stored(redis) == [1, 2, 3, 4, 5]
+
+
+REFUSALS = [b"OOM command not allowed when used memory > 'maxmemory'.", b"NOREPLICAS Not enough good replicas to write.",
+            b"MISCONF Errors writing to the AOF file: No space left on device", b"BUSY Redis is busy running a script.",
+            b"TRYAGAIN Multiple keys request during rehashing of slot", b"LOADING Redis is loading the dataset in memory",
+            b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            b"CLUSTERDOWN The cluster is down", b"READONLY You can't write against a read only replica.",
+            b"ERR something that nobody has seen before"]
+
+
+@pytest.mark.parametrize("mode,refusals", [("degraded", REFUSALS[::2]), ("strict", REFUSALS[1::2])])
+async def test_r9_r10_who_refuses_for_a_while_is_asked_again(go, redis, proxy, mode, refusals):
+    """Each class: told by /health, and stored once when it is over."""
+    broker = go("--set", f"storage.mode={mode}", "--set", "storage-redis-streams.spool_wait=60s")
+    broker.errors_expected = True
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("r:c")
+    await publish(ada, "r:c", 1, 1)
+    for n, refusal in enumerate(refusals, 2):
+        tries = 0
+
+        def refuse(words, ask):
+            nonlocal tries
+            if is_write(words):
+                tries += 1
+                return b"-" + refusal + b"\r\n"
+
+        proxy.tamper = refuse
+        await send(ada, n, n)
+        await state(broker, "degraded")
+        assert 1 <= tries < 20, refusal  # not without a pause
+        proxy.tamper = None
+        await acked(ada, n, n)
+        await state(broker, "ok")
+    await numbers(bob, 1, len(refusals) + 1)
+    assert stored(redis) == list(range(1, len(refusals) + 2))
+
+
+async def test_r10_strict_refuses_what_redis_refuses_for_long(go, redis, proxy):
+    broker = go("--set", "storage.mode=strict", "--set", "storage-redis-streams.spool_wait=300ms")
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("r:c")
+    await publish(ada, "r:c", 1, 1)
+    proxy.tamper = lambda words, ask: b"-" + REFUSALS[0] + b"\r\n" if is_write(words) else None
+    await send(ada, 2, 2)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] is False
+    proxy.tamper = None
+    await send(ada, 2, 2)
+    assert (await ada.expect(type="ack", request_id="m2"))["payload"]["seq"] == 3
+    await numbers(bob, 1, 1)
+    gap = await bob.expect(type="gap")  # the place that it had is empty
+    assert (gap["payload"]["from_seq"], gap["payload"]["to_seq"]) == (2, 2)
+    await numbers(bob, 2, 2)
+    assert stored(redis) == [1, 2]
+
+
+async def test_r12_what_is_forbidden_later_is_tried_now_and_then_and_no_secret_is_logged(start, redis):
+    """The rights of the user go, and then the user itself."""
+    def allow(*rules):
+        redis.ask("ACL", "SETUSER", "bus", "reset", "on", ">s3cr3t", "~*", "+@all", *rules)
+
+    allow()
+    broker = start("--storage", "redis-streams", "--redis-url", f"redis://bus:s3cr3t@127.0.0.1:{redis.port}", *QUICK)
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("r:c")
+    await publish(ada, "r:c", 1, 1)
+    allow("-xadd")
+    await send(ada, 2, 2)
+    await asyncio.to_thread(broker.wait_log, "NOPERM|user executing the script")
+    await state(broker, "degraded")
+    redis.ask("ACL", "DELUSER", "bus")  # which ends its connections, too
+    await asyncio.to_thread(broker.wait_log, "connection lost")
+    await numbers(bob, 1, 2)
+    allow()
+    await acked(ada, 2, 2)
+    await state(broker, "ok")
+    assert stored(redis) == [1, 2]
+    assert (await asyncio.to_thread(broker.metrics))["arqonbus_storage_redis_connections_total"] < 8
+    assert "s3cr3t" not in broker.log()
+
+
+async def test_r15_scripts_that_redis_forgets_are_there_again(go, redis):
+    broker = go()
+    ada = await broker.client()
+    await send(ada, 1, 3)
+    await acked(ada, 1, 3)
+    redis.ask("SCRIPT", "FLUSH", "SYNC")
+    await send(ada, 4, 50)
+    redis.ask("SCRIPT", "FLUSH", "ASYNC")
+    await acked(ada, 4, 50)
+    redis.kill()
+    redis.start()
+    await send(ada, 51, 60)
+    await acked(ada, 51, 60)
+    assert stored(redis) == list(range(1, 61))
+
+
+def garbage(rand):
+    """Something that is no answer, or none to this."""
+    return rand.choice([
+        lambda: rand.randbytes(rand.randrange(1, 200)),
+        lambda: b"$536870912\r\n" + b"x" * 1000,  # half a gigabyte, it says
+        lambda: b"*1\r\n" * rand.randrange(1, 100),  # nested
+        lambda: b"*2147483647\r\n", lambda: b"*-5\r\n", lambda: b"$-5\r\n",
+        lambda: b"*2\r\n$3\r\n1-1\r\n",  # cut short
+        lambda: b":%d\r\n" % rand.randrange(-2 ** 63, 2 ** 63), lambda: b":99999999999999999999999\r\n",
+        lambda: b"+" + b"y" * rand.randrange(100) + b"\r\n", lambda: b"$0\r\n\r\n", lambda: b"$-1\r\n", lambda: b"*0\r\n",
+        lambda: b"-" + rand.randbytes(20).replace(b"\r", b"").replace(b"\n", b"") + b"\r\n",
+        lambda: b"*3\r\n" + b"*2\r\n$5\r\n99-99\r\n*1\r\n:1\r\n" * 3,
+        lambda: b"*2\r\n:1\r\n*2\r\n+a\r\n:2\r\n",
+    ])()
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_r16_answers_that_are_none_harm_nobody(go, redis, proxy, seed):
+    """Who lies is believed only what could be true; when it ends, all is as before."""
+    rand = random.Random(seed)
+    broker = go("--set", "storage-redis-streams.retry_min=1ms", "--set", "storage-redis-streams.retry_max=10ms",
+                "--set", "storage-redis-streams.timeout=100ms", "--set", "storage-redis-streams.connect_timeout=100ms")
+    broker.errors_expected = True
+    ada, bob = await broker.client(), await broker.client()
+    await publish(ada, "r:c", 1, 1)
+    lies = 0
+
+    def lie(words, ask):
+        nonlocal lies
+        if rand.random() > 0.3:
+            return None
+        lies += 1
+        kind = rand.randrange(3)
+        if kind == 0:
+            raise Gone()
+        return garbage(rand) if kind == 1 else ask() + garbage(rand)
+
+    proxy.tamper = lie
+    n = 0
+    while lies < 30:
+        n += 1
+        await ada.publish(f"r:c{n % 7}", {"n": n}, ack=True, **({"id": str(n)} if n % 2 else {}))
+        await bob.send(type="command", command="history", channel=f"r:c{n % 7}")
+        await bob.send(type="command", command="join_channel", channel=f"r:c{n % 7}")
+        await asyncio.sleep(0.01)  # a pace at which the broker comes back in between
+    proxy.tamper = None
+    await state(broker, "ok")
+    carl = await broker.client()
+    await publish(carl, "r:afterwards", 1, 3)
+    assert stored(redis, "r:afterwards") == [1, 2, 3]
