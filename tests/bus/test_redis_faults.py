@@ -5,10 +5,12 @@ import asyncio
 import json
 import random
 import re
+import socket
+import threading
 
 import pytest
 from broker import PATIENCE
-from redis_proxy import Gone, Proxy, is_write
+from redis_proxy import Gone, Proxy, is_write, read
 from redis_server import Redis
 from test_redis import QUICK, numbers, publish, state
 
@@ -106,6 +108,57 @@ async def test_r6_redis_dies_between_a_write_and_its_answer(go, redis, proxy, mo
     await numbers(bob, 1, 5)
     await bob.expect_nothing()
     assert stored(redis) == [1, 2, 3, 4, 5]
+
+
+class Sentinel:
+    """Knows where the master is, because a test says so."""
+
+    def __init__(self, master):
+        self.master = master
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis+sentinel://127.0.0.1:{self.server.getsockname()[1]}/bus"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.server.accept()
+                with connection:
+                    read(connection.makefile("rb"))
+                    port = str(self.master.port).encode()
+                    connection.sendall(b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%s\r\n" % (len(port), port))
+            except OSError:
+                if self.server.fileno() < 0:
+                    return
+
+
+async def test_r8_a_master_that_is_demoted_is_left_for_the_new_one(start, redis):
+    redis.ask("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+    other = Redis("--replicaof", "127.0.0.1", str(redis.port))
+    sentinel = Sentinel(redis)
+    try:
+        while "master_link_status:up" not in other.ask("INFO", "replication"):
+            await asyncio.sleep(0.02)
+        broker = start("--storage", "redis-streams", "--redis-url", sentinel.url, *QUICK,
+                       "--set", "storage-redis-streams.hold=60s")
+        ada, bob = await broker.client(), await broker.client()
+        await bob.join("r:c")
+        await send(ada, 1, 10)
+        await acked(ada, 1, 10)
+        sentinel.master = other
+        other.ask("REPLICAOF", "NO", "ONE")
+        await send(ada, 11, 15)  # to the old one, which still takes them
+        await acked(ada, 11, 15)
+        redis.ask("REPLICAOF", "127.0.0.1", str(other.port))
+        await send(ada, 16, 20)
+        await acked(ada, 16, 20)
+        messages = await numbers(bob, 1, 20)
+        assert [m["seq"] for m in messages] == list(range(1, 21))
+        await bob.expect_nothing()  # clients were told nothing of it
+        assert stored(other) == list(range(1, 21))
+    finally:
+        sentinel.server.close()
+        other.close()
 
 
 REFUSALS = [b"OOM command not allowed when used memory > 'maxmemory'.", b"NOREPLICAS Not enough good replicas to write.",
