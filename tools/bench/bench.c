@@ -24,6 +24,8 @@ static const struct {
 	{ "idle", idle_main,
 	    "memory of many that do nothing, then one message" },
 	{ "slow", slow_main, "what those who do not read do to the others" },
+	{ "acks", acks_main,
+	    "messages that want an ack, as fast as they get it" },
 	{ "history", history_main, "what was said in a channel, read again" },
 	{ "smoke", smoke_main, "rooms at an even pace, commands, pages" },
 	{ "start", start_main, "how long until the first connection" },

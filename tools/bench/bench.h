@@ -18,6 +18,7 @@
 
 struct peer_dialect;
 
+int acks_main(int argc, char **argv);
 int fanout_main(int argc, char **argv);
 int history_main(int argc, char **argv);
 int idle_main(int argc, char **argv);
