@@ -23,6 +23,12 @@ class Visitor:
         self.name, self.broker, self.history = name, broker, history
         self.wire = self.session = None
         self.task = asyncio.ensure_future(self.run())
+        self.task.add_done_callback(self.ended)
+
+    def ended(self, task):
+        """Nobody waits for it before the end: what went wrong must be told."""
+        if not task.cancelled() and task.exception():
+            self.history.surprises.append(f"{self.name} has ended: {task.exception()!r}")
 
     async def run(self):
         while await self.may_come():
@@ -224,7 +230,7 @@ class Receiver(Visitor):
         self.heard += 1
 
     def flush(self):
-        if self.patience is not None and self.heard >= self.patience:
+        if self.wire and self.patience is not None and self.heard >= self.patience:
             self.heard = 0
             self.wire.abort()
 

@@ -116,7 +116,7 @@ async def scene(redis, *flags, **kw):
     try:
         yield s
     except AssertionError as e:
-        raise AssertionError(f"{e}; the broker says\n{s.tail()}") from e
+        raise AssertionError(f"{e}; {s.history.surprises[:3]}; the broker says\n{s.tail()}") from e
     finally:
         await s.close()
 

@@ -104,7 +104,8 @@ class Wire(asyncio.Protocol):
 
     def send(self, data):
         """Frames; what is sent after the end goes nowhere."""
-        self.transport.write(data)
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     def say(self, **fields):
         self.send(frame(json.dumps(fields).encode()))
