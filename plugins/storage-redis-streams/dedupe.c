@@ -2,6 +2,7 @@
 #include "dedupe.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -10,6 +11,15 @@
 #include "write.h"
 
 #define HASH_BYTES 16
+#define AT_ONCE 64 /* entries that Redis is asked about */
+
+/* A question to Redis. */
+struct look {
+	struct stream *stream;
+	size_t n;
+	uint64_t number[AT_ONCE]; /* of the entries, which may be gone */
+	const struct entry *entry[AT_ONCE]; /* while it is asked */
+};
 
 const char *
 dedupe_key(const struct redis *r, const char *stream,
@@ -94,43 +104,95 @@ is_repeated(struct redis *r, struct entry *e, uint64_t era, uint64_t seq)
 	spool_drop(&r->spool, r->host, &e);
 }
 
+/* What Redis says of one entry.  What cannot be asked is stored. */
+static void
+apply(struct redis *r, struct entry *e, const redisReply *reply)
+{
+	uint64_t era, seq;
+	size_t len;
+	const char *id = reply_string(reply, &len);
+
+	if (id != NULL && reply_id(id, len, &era, &seq) && seq > 0) {
+		is_repeated(r, e, era, seq);
+	} else {
+		e->was_looked_up = true;
+	}
+}
+
+/* Those that were given up meanwhile are not there any more. */
+static void
+apply_all(struct redis *r, const struct look *look, const redisReply *reply)
+{
+	bool is_answer =
+	    reply->type == REDIS_REPLY_ARRAY && reply->elements == look->n;
+	struct entry *e = look->stream->next, *next;
+
+	for (size_t i = 0; e != NULL && i < look->n; e = next) {
+		next = TAILQ_NEXT(e, stream_link);
+		while (i < look->n && look->number[i] < e->number) {
+			i++;
+		}
+		if (i < look->n && look->number[i] == e->number) {
+			apply(r, e, is_answer ? reply->element[i] : NULL);
+		}
+	}
+}
+
 static void
 on_looked(redisAsyncContext *ac, void *rep, void *arg)
 {
 	const redisReply *reply = link_reply(ac, rep);
 	struct redis *r = link_owner(ac->data);
-	struct stream *s = arg;
-	struct entry *e = s->next;
-	uint64_t looking = s->looking;
-	uint64_t era, seq;
-	size_t len;
-	const char *id;
+	struct look *look = arg;
+	struct stream *s = look->stream;
 
-	s->looking = 0;
-	if (reply == NULL) {
-		return; /* asked again when Redis is back */
+	s->looking = false;
+	if (reply != NULL) { /* else it is asked again when Redis is back */
+		apply_all(r, look, reply);
+		write_work(r, s);
 	}
-	id = reply_string(reply, &len);
-	if (e == NULL || e->number != looking) {
-		; /* it was given up meanwhile */
-	} else if (id != NULL && reply_id(id, len, &era, &seq) && seq > 0) {
-		is_repeated(r, e, era, seq);
-	} else {
-		/* Also after an error: what cannot be asked is stored. */
-		e->was_looked_up = true;
+	free(look);
+	if (reply != NULL) {
+		write_pump(r);
 	}
-	write_work(r, s);
-	write_pump(r);
+}
+
+/* This one, and those after it that have to be looked for. */
+static void
+choose(struct look *look, const struct entry *e)
+{
+	for (; e != NULL && e->msg != NULL && look->n < AT_ONCE;
+	     e = TAILQ_NEXT(e, stream_link)) {
+		if (!e->was_looked_up && !e->is_volatile) {
+			look->entry[look->n] = e;
+			look->number[look->n++] = e->number;
+		}
+	}
 }
 
 bool
 dedupe_look(struct redis *r, struct entry *e)
 {
-	char key[DEDUPE_KEY_SIZE];
+	struct look *look = calloc(1, sizeof *look);
+	const char *words[1 + AT_ONCE] = { "MGET" };
+	size_t lens[1 + AT_ONCE] = { 4 };
+	char key[AT_ONCE][DEDUPE_KEY_SIZE];
 	struct aqb_msg_view v;
-	const char *words[] = { "GET", key };
 
-	r->host->msg_view(e->msg, &v);
-	dedupe_key(r, e->stream->name, &v, key);
-	return link_say(r->write, on_looked, e->stream, 2, words);
+	if (look == NULL) {
+		return false;
+	}
+	look->stream = e->stream;
+	choose(look, e);
+	for (size_t i = 0; i < look->n; i++) {
+		r->host->msg_view(look->entry[i]->msg, &v);
+		words[1 + i] = dedupe_key(r, e->stream->name, &v, key[i]);
+		lens[1 + i] = strlen(key[i]);
+	}
+	if (!link_send(r->write, on_looked, look, 1 + (int)look->n, words,
+		lens)) {
+		free(look);
+		return false;
+	}
+	return true;
 }

@@ -39,8 +39,8 @@ void dedupe_doubt(struct redis *r);
 enum aqb_err dedupe_refusal(struct redis *r, const struct aqb_msg *msg,
     uint64_t window);
 
-/* Ask Redis about the next entry of a stream; what comes of it is done when
- * the answer is there.  False when it cannot be asked. */
+/* Ask Redis about the next entry of a stream and some that follow; what comes
+ * of it is done when the answer is there.  False when it cannot be asked. */
 bool dedupe_look(struct redis *r, struct entry *e);
 
 #endif

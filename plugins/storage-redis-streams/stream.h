@@ -57,9 +57,9 @@ struct stream {
 	uint64_t history_ttl;
 	uint64_t appends; /* for what need not be done each time */
 	size_t sent;      /* entries whose reply is due */
-	bool resend; /* one is to be sent again: first let those come back */
-	uint64_t looking; /* for this entry, whether it is there already */
-	uint32_t life;    /* counts how often it was deleted */
+	bool resend;   /* one is to be sent again: first let those come back */
+	bool looking;  /* whether the next entries are there already */
+	uint32_t life; /* counts how often it was deleted */
 	struct entry_list entries; /* held, sent and waiting, in order */
 	struct entry *next;        /* the first that waits, or NULL */
 	TAILQ_HEAD(question_list, question) questions; /* for its end */

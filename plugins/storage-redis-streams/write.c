@@ -308,7 +308,7 @@ send_next(struct redis *r, struct stream *s)
 		return true;
 	}
 	if (!e->was_looked_up) {
-		s->looking = dedupe_look(r, e) ? e->number : 0;
+		s->looking = dedupe_look(r, e);
 		return false;
 	}
 	if (e->msg == NULL) {
@@ -341,7 +341,7 @@ can_send(struct redis *r, struct stream *s)
 		stream_open(r, s);
 		return false;
 	}
-	return s->next != NULL && s->looking == 0;
+	return s->next != NULL && !s->looking;
 }
 
 void
@@ -594,7 +594,7 @@ write_resume(struct redis *r, bool rolled_back)
 	}
 	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
 		s->resend = false;
-		s->looking = 0;
+		s->looking = false;
 		s->exists = s->is_confirmed;
 		if (!TAILQ_EMPTY(&s->questions)) {
 			stream_open(r, s);

@@ -4,6 +4,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -645,6 +646,30 @@ async def test_o4_a_message_repeated_after_a_restart_is_stored_once(go):
     await ada.send(type="event", id="m2", channel="r:c", payload={"n": 2}, ack=True)
     assert (await ada.expect(type="ack", request_id="m2"))["payload"]["seq"] == 2
     await numbers(bob, 2, 2)
+
+
+async def test_o4_many_messages_after_a_restart_are_looked_for_together(go, redis):
+    broker = go()
+    ada = await broker.client()
+    await publish_ids(ada, range(1, 201))
+    firsts = [await ada.expect(type="ack", request_id=f"m{n}") for n in range(1, 201)]
+    session = ada.session
+    broker.stop()
+    redis.ask("CONFIG", "RESETSTAT")
+    broker = go()
+    ada = await broker.client("?session=" + session)
+    await publish_ids(ada, range(1, 401))
+    acks = [await ada.expect(type="ack", request_id=f"m{n}") for n in range(1, 401)]
+    assert [a["payload"] for a in acks[:200]] == [a["payload"] for a in firsts]
+    assert [a["payload"]["seq"] for a in acks[200:]] == list(range(201, 401))
+    stats = redis.ask("INFO", "commandstats")
+    asked = sum(int(n) for n in re.findall(r"cmdstat_m?get:calls=(\d+)", stats))
+    assert asked < 100, stats  # not once for each of them
+
+
+async def publish_ids(client, numbers):
+    for n in numbers:
+        await client.send(type="event", id=f"m{n}", channel="r:c", payload={"n": n}, ack=True)
 
 
 async def test_r19_the_time_of_day_decides_nothing(go, redis):
