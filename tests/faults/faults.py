@@ -7,6 +7,7 @@ import json
 import re
 import time
 
+import aof
 import crowd
 from powercut import PowerCutRedis
 from proxy import TO_BROKER, TO_REDIS, Proxy
@@ -22,6 +23,8 @@ PER_MESSAGE = 1 << 10  # bytes that the broker may take besides
 
 async def summarize(s, notes=""):
     verdict = await s.finish()
+    if s.torn:
+        notes += f"{s.torn} times the append-only file ended in the middle of a transaction"
     return Summary(s.acked, s.faults, s.history.repeats, s.history.resumes, s.repaired, verdict, notes)
 
 
@@ -52,6 +55,15 @@ async def outage(s, longest=0.8):
     await asyncio.sleep(s.random.choice([0, s.random.uniform(0, longest)]))
 
 
+async def revive(s):
+    """Start a Redis that was killed, as its service would."""
+    def start():
+        s.torn += aof.mend(s.redis) > 0
+        s.redis.start()
+
+    await asyncio.to_thread(start)
+
+
 async def repeat(s, n, fault, between=BETWEEN, **how):
     """Let a fault happen so often while messages flow."""
     await s.begin(**how)
@@ -69,7 +81,7 @@ async def redis_killed(how, n=10):
     async def kill(s):
         s.redis.kill()
         await outage(s)
-        await asyncio.to_thread(s.redis.start)
+        await revive(s)
 
     with a_redis(appendfsync="always") as redis:
         async with scene(redis, *mode(how), promise="fsync") as s:
@@ -89,7 +101,7 @@ async def both_killed(n=10):
     """kill -9 of Redis and of the broker at once; one that is strict promises the same as before."""
     async def kill(s):
         s.redis.kill()
-        await asyncio.gather(asyncio.to_thread(s.redis.start), s.kill_broker())
+        await asyncio.gather(revive(s), s.kill_broker())
 
     with a_redis(appendfsync="always") as redis:
         async with scene(redis, *mode("strict"), promise="fsync") as s:
@@ -104,7 +116,7 @@ async def power_cut(*flags, n=10):
         nonlocal lost
         lost += s.redis.cut_power()
         await outage(s)
-        await asyncio.to_thread(s.redis.start)
+        await revive(s)
 
     with a_redis(PowerCutRedis) as redis:
         async with scene(redis, *flags) as s:
@@ -136,7 +148,7 @@ async def refused(n=10):
         else:
             s.redis.kill()
             await asyncio.sleep(lasts)
-            await asyncio.to_thread(s.redis.start)
+            await revive(s)
 
     with a_redis(appendfsync="always") as redis:
         async with scene(redis, *mode("strict"), "--set", "storage-redis-streams.spool_wait=100ms",

@@ -41,6 +41,7 @@ class Scene:
         self.publisher_count = publishers
         self.faults = 0
         self.repaired = 0
+        self.torn = 0  # times that kill -9 of Redis left half a transaction
 
     def the_broker(self):
         return self.broker
