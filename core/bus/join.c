@@ -412,6 +412,19 @@ read_after(struct catchup *c, uint64_t seq)
 	read_on(c);
 }
 
+/* The storage does not tell what it takes to join. */
+static void
+give_up(struct catchup *c, enum aqb_err err)
+{
+	struct member *m = c->member;
+	struct aqb_why why;
+
+	reject(&why, AQB_CODE_STORAGE_UNAVAILABLE, NULL, "storage: %s",
+	    aqb_strerror(err));
+	conclude(c, AQB_CODE_STORAGE_UNAVAILABLE, &why);
+	member_leave(&m, false); /* and the catchup with it */
+}
+
 static void
 on_resolved(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 {
@@ -421,6 +434,10 @@ on_resolved(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 	c->asking = false;
 	if (c->member == NULL) {
 		catchup_free(&c);
+		return;
+	}
+	if (err != AQB_OK && err != AQB_ENOENT) {
+		give_up(c, err); /* it may be known, once it can be asked */
 		return;
 	}
 	read_after(c, err == AQB_OK ? answer->pos.seq : UINT64_MAX);
@@ -463,8 +480,6 @@ static void
 on_tail(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 {
 	struct catchup *c;
-	struct member *m;
-	struct aqb_why why;
 
 	OBJ_CAST(c, arg, CATCHUP_MAGIC);
 	c->asking = false;
@@ -474,13 +489,9 @@ on_tail(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 	}
 	if (err == AQB_OK) {
 		begin(c, answer);
-		return;
+	} else {
+		give_up(c, err);
 	}
-	reject(&why, AQB_CODE_STORAGE_UNAVAILABLE, NULL, "storage: %s",
-	    aqb_strerror(err));
-	conclude(c, AQB_CODE_STORAGE_UNAVAILABLE, &why);
-	m = c->member;
-	member_leave(&m, false); /* and the catchup with it */
 }
 
 static void

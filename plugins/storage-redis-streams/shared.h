@@ -79,7 +79,8 @@ struct cluster {
 	size_t unfenced; /* shards */
 	bool is_tailing; /* an XREAD is on its way */
 	struct board *board;
-	uint32_t holes, missed, redelivered, notices_dropped, nodes; /* metrics */
+	uint32_t holes, missed, redelivered, notices_dropped,
+	    nodes; /* metrics */
 };
 
 static inline bool

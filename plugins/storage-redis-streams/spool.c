@@ -82,6 +82,17 @@ spool_unhold(struct spool *s, struct entry *e)
 	s->bytes += e->bytes;
 }
 
+struct entry *
+spool_next(const struct entry *e)
+{
+	struct entry *next = TAILQ_NEXT(e, stream_link);
+
+	while (next != NULL && next->state != ENTRY_WAITING) {
+		next = TAILQ_NEXT(next, stream_link);
+	}
+	return next;
+}
+
 void
 spool_drop(struct spool *s, const struct aqb_host *host, struct entry **ep)
 {
@@ -90,7 +101,7 @@ spool_drop(struct spool *s, const struct aqb_host *host, struct entry **ep)
 	*ep = NULL;
 	leave_list(s, e);
 	if (e->stream->next == e) {
-		e->stream->next = TAILQ_NEXT(e, stream_link);
+		e->stream->next = spool_next(e);
 	}
 	TAILQ_REMOVE(&e->stream->entries, e, stream_link);
 	host->msg_unref(&e->msg);

@@ -65,6 +65,10 @@ void spool_init(struct spool *s);
 struct entry *spool_add(struct spool *s, const struct aqb_host *host,
     struct stream *stream, struct aqb_msg *msg);
 
+/* The next of its stream that waits: behind one that Redis has refused others
+ * may be stored already.  NULL: none. */
+struct entry *spool_next(const struct entry *e);
+
 /* It is stored: hold it. */
 void spool_hold(struct spool *s, struct entry *e);
 

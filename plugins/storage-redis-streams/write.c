@@ -324,7 +324,7 @@ send_next(struct redis *r, struct stream *s)
 	if (sent) {
 		e->state = ENTRY_SENT;
 		s->sent++;
-		s->next = TAILQ_NEXT(e, stream_link);
+		s->next = spool_next(e);
 	}
 	return sent;
 }

@@ -221,6 +221,30 @@ async def test_r10_strict_refuses_what_redis_refuses_for_long(go, redis, proxy):
     assert stored(redis) == [1, 2]
 
 
+async def test_r10_one_that_is_refused_among_others_costs_only_itself(go, redis, proxy):
+    broker = go("--set", "storage.mode=strict", "--set", "server.dedupe_window=0")
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("r:c")
+    await publish(ada, "r:c", 1, 1)
+    refused = []
+
+    def refuse_one(words, ask):
+        if is_write(words) and not refused:
+            refused.append(words)
+            return b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
+
+    proxy.tamper, proxy.delay = refuse_one, 0.02  # all are on their way by then
+    await send(ada, 2, 6)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] is False
+    await acked(ada, 3, 6)
+    await publish(ada, "r:c", 7, 9)
+    await numbers(bob, 1, 1)
+    gap = await bob.expect(type="gap")
+    assert (gap["payload"]["from_seq"], gap["payload"]["to_seq"]) == (2, 2)
+    await numbers(bob, 3, 9)
+    assert stored(redis) == [1, 3, 4, 5, 6, 7, 8, 9]
+
+
 async def test_r12_what_is_forbidden_later_is_tried_now_and_then_and_no_secret_is_logged(start, redis):
     """The rights of the user go, and then the user itself."""
     def allow(*rules):

@@ -110,6 +110,7 @@ extern struct backend {
 	size_t page;            /* at most so many in one answer; 0: no limit */
 	uint64_t bytes;         /* what usage says */
 	bool resolves;          /* every epoch counts on in the next */
+	bool resolve_fails;     /* with `error` */
 	size_t appends, forgot; /* how often it was asked */
 } backend;
 

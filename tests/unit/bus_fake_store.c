@@ -218,6 +218,10 @@ fake_resolve(void *self, aqb_ticket ticket, const char *name,
 	struct aqb_answer a = { .size = sizeof a, .pos.seq = since->seq };
 
 	(void)self;
+	if (backend.resolve_fails) {
+		desk_answer(desk, ticket, backend.error, NULL);
+		return;
+	}
 	memcpy(a.pos.epoch, s->epoch, sizeof s->epoch);
 	desk_answer(desk, ticket, backend.resolves ? AQB_OK : AQB_ENOENT, &a);
 }

@@ -174,6 +174,20 @@ START_TEST(an_epoch_that_counts_on_is_no_loss)
 }
 END_TEST
 
+START_TEST(an_epoch_that_cannot_be_asked_about_is_not_unknown)
+{
+	struct joined j;
+
+	backend.resolve_fails = true;
+	backend.error = AQB_EUNAVAIL;
+	publish(1, 5);
+	j = catch_up(bob, 3, "the-one-before");
+	ck_assert_int_eq(j.code, AQB_CODE_STORAGE_UNAVAILABLE);
+	publish(6, 6);
+	hears_nothing(bob); /* it may try again */
+}
+END_TEST
+
 START_TEST(but_not_beyond_its_end)
 {
 	struct joined j;
@@ -401,6 +415,7 @@ main(void)
 	tcase_add_test(t, all_of_it_may_be_a_gap);
 	tcase_add_test(t, another_epoch_gets_a_gap_and_all_that_is_kept);
 	tcase_add_test(t, an_epoch_that_counts_on_is_no_loss);
+	tcase_add_test(t, an_epoch_that_cannot_be_asked_about_is_not_unknown);
 	tcase_add_test(t, but_not_beyond_its_end);
 	tcase_add_test(t, a_hole_while_it_reads_is_one_gap);
 	tcase_add_test(t, a_position_that_was_never_given_is_of_another_life);
