@@ -123,6 +123,10 @@ api_channel_create(const struct aqb_host *host, const char *client_id,
 		return no_client(client_id, why);
 	}
 	code = check_durability(spec, why);
+	if (code == AQB_CODE_OK && spec->slow_policy > AQB_SLOW_CONFLATE) {
+		code = reject(why, AQB_CODE_INVALID_ARGUMENT, "slow_policy",
+		    "slow_policy: there is no policy %u", spec->slow_policy);
+	}
 	if (code == AQB_CODE_OK) {
 		code = channel_may_create(client, why);
 	}

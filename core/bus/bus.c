@@ -26,6 +26,7 @@
 #include "bus/publish.h"
 #include "bus/router.h"
 #include "bus/session.h"
+#include "bus/slow.h"
 #include "host/metric.h"
 #include "host/store.h"
 #include "loop/loop.h"
@@ -278,6 +279,7 @@ bus_deliver(struct bus *bus, uint32_t lane, struct aqb_msg *msg,
 			d->conn = except->conn;
 		}
 		d->mark = mark;
+		d->policy = ch == NULL ? SLOW_DISCONNECT : ch->slow_policy;
 		d->received_us = received_us;
 		port_load(port, d, msg);
 	}
@@ -383,6 +385,11 @@ handle(struct bus *bus, struct port_up *up)
 			client_ready(client);
 		}
 		break;
+	case PORT_SLOW:
+		if (client != NULL) {
+			slow_tell(client, up->slow);
+		}
+		break;
 	case PORT_CLOSED:
 		if (client != NULL) {
 			client_gone(client, up->close_code, up->reason);
@@ -393,6 +400,7 @@ handle(struct bus *bus, struct port_up *up)
 	}
 	msg_unref(&up->msg);
 	free(up->why);
+	free(up->slow);
 }
 
 /* Not more than TURN_MAX: a worker may bring more as fast as it is taken, and

@@ -45,6 +45,7 @@ struct bus_conf {
 	uint32_t max_message_size;
 	uint32_t history_size;
 	uint32_t max_violations; /* a minute; 0: never */
+	uint8_t slow_policy;     /* of channels that were given none */
 	uint32_t sample;         /* one message_published event in so many */
 	uint64_t history_ttl;
 	uint64_t dedupe_window;

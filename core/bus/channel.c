@@ -186,6 +186,7 @@ set_defaults(struct channel *ch, struct bus *bus)
 		.history_ttl = bus->conf.history_ttl,
 		.dedupe_window = bus->conf.dedupe_window,
 	};
+	ch->slow_policy = bus->conf.slow_policy;
 	TAILQ_INIT(&ch->members);
 	TAILQ_INIT(&ch->remote_members);
 	TAILQ_INIT(&ch->pending);
@@ -345,6 +346,7 @@ channel_info(const struct channel *ch, struct aqb_channel_info *infop)
 		.history_size = ch->limits.history_size,
 		.history_ttl = ch->limits.history_ttl,
 		.durability = ch->limits.durability,
+		.slow_policy = AQB_SLOW_DISCONNECT + ch->slow_policy,
 	};
 }
 

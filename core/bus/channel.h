@@ -29,6 +29,7 @@ struct channel {
 	const char *name;
 	bool is_protected;          /* from `bootstrap` */
 	bool has_settings;          /* from create_channel */
+	uint8_t slow_policy;        /* enum slow_policy */
 	struct member_list members; /* oldest first */
 	uint32_t member_count;
 	uint32_t by_type[CLIENT_TYPES]; /* those on other nodes, too */

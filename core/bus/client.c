@@ -223,9 +223,6 @@ tell_end(const struct client *client, uint16_t code, const char *reason)
 	if (!b.failed) {
 		about.metadata = buf_text(&b);
 	}
-	if (code == 4008) {
-		telemetry_emit("slow_consumer", AQB_WARNING, &about);
-	}
 	telemetry_emit("client_disconnected", AQB_INFO, &about);
 	buf_fini(&b);
 }

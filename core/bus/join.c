@@ -155,7 +155,7 @@ shelve_gap(struct catchup *c, uint64_t from, uint64_t to, const char *reason)
 	struct aqb_msg *msg;
 
 	c->recovered = false;
-	msg = text_gap(c->member->channel, c->epoch, from, to, reason);
+	msg = text_gap_of(c->member->channel, c->epoch, from, to, reason);
 	if (msg == NULL || !shelf_add(&c->past, msg)) {
 		/* Who cannot be told of a loss must not go on as if nothing
 		 * were missing. */

@@ -113,6 +113,7 @@ port_fini(struct port *port)
 		port_hello_free(&up->hello);
 		msg_unref(&up->msg);
 		free(up->why);
+		free(up->slow);
 	}
 	while ((down = mailbox_take(port->down)) != NULL) {
 		port_unload(port, down);
@@ -133,4 +134,13 @@ port_hello_free(struct port_hello **hellop)
 	free(hello->query);
 	free(hello->token);
 	free(hello);
+}
+
+const char *
+slow_policy_name(enum slow_policy policy)
+{
+	static const char *const names[] = { "disconnect", "drop_oldest",
+		"conflate" };
+
+	return names[policy];
 }

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include <arqonbus/error.h>
+#include <arqonbus/message.h>
 
 #include "base/count.h"
 #include "proto/envelope.h"
@@ -65,11 +66,48 @@ struct port_hello {
 };
 void port_hello_free(struct port_hello **hellop);
 
+/* What becomes of a channel's messages that wait for a client whose outbox is
+ * over its limit. */
+enum slow_policy {
+	SLOW_DISCONNECT,  /* they wait; it is closed with 4008 */
+	SLOW_DROP_OLDEST, /* the oldest go */
+	SLOW_CONFLATE,    /* all but the newest go */
+	SLOW_POLICIES,
+};
+
+const char *slow_policy_name(enum slow_policy policy);
+
+/* Messages of a channel, from one seq to another, that a client will not
+ * get. */
+struct port_loss {
+	uint64_t from;
+	uint64_t to;
+	char epoch[AQB_EPOCH_SIZE];
+	char room[AQB_NAME_MAX + 1];
+	char channel[AQB_NAME_MAX + 1];
+};
+
+/*
+ * What a client lost by being slow; dropped and bytes count from the last one
+ * that was news, which is at most one a second.  One allocation, free() it.
+ */
+struct port_slow {
+	bool is_news;
+	bool is_end; /* it is being closed */
+	uint64_t dropped[SLOW_POLICIES]; /* messages */
+	uint64_t bytes[SLOW_POLICIES];   /* DISCONNECT: all that waited */
+	uint64_t limit;                  /* of the outbox, bytes */
+	uint64_t stuck;                  /* ms in which it took nothing, or 0 */
+	size_t n;
+	struct port_loss loss[];
+};
+
 enum port_up_kind {
 	PORT_OPENED,  /* hello */
 	PORT_REQUEST, /* env, msg: a good envelope */
 	PORT_REJECT,  /* code, why, env.id in msg: a bad one */
 	PORT_READY,   /* the answer to PORT_TELL */
+	PORT_SLOW,    /* slow: it lost something, or is about to be closed */
 	PORT_CLOSED,  /* code, reason: it is gone, of itself or as told */
 };
 
@@ -82,6 +120,7 @@ struct port_up {
 	struct port_hello *hello; /* OPENED: taken */
 	struct aqb_msg *msg;      /* REQUEST: taken; REJECT: taken or NULL */
 	struct aqb_why *why;      /* REJECT: taken (free), or NULL */
+	struct port_slow *slow;   /* SLOW: taken */
 	const char *reason;       /* CLOSED: lives for ever */
 	uint64_t received_us;     /* REQUEST: when the bytes were read */
 	struct envelope env;
@@ -106,6 +145,7 @@ enum port_down_kind {
 struct port_down {
 	enum port_down_kind kind;
 	uint16_t code;
+	uint8_t policy; /* DELIVER: enum slow_policy, of what has a seq */
 	uint32_t lane;
 	struct port_conn *conn;
 	struct aqb_msg *msg; /* taken */

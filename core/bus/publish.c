@@ -146,8 +146,8 @@ tell_gap(struct channel *ch, const struct aqb_position *pos)
 	if (!is_hole(ch, pos)) {
 		return;
 	}
-	msg =
-	    text_gap(ch, pos->epoch, ch->last.seq + 1, pos->seq - 1, "storage");
+	msg = text_gap_of(ch, pos->epoch, ch->last.seq + 1, pos->seq - 1,
+	    "storage");
 	if (msg != NULL) {
 		bus_deliver(ch->bus, ch->lane, msg, NULL, 0, 0);
 		msg_unref(&msg);

@@ -39,6 +39,10 @@ settings_set(struct channel *ch, const struct aqb_channel_spec *spec)
 	if (spec->history_ttl >= 0) {
 		ch->limits.history_ttl = (uint64_t)spec->history_ttl;
 	}
+	if (spec->slow_policy != AQB_SLOW_DEFAULT) {
+		ch->slow_policy =
+		    (uint8_t)(spec->slow_policy - AQB_SLOW_DISCONNECT);
+	}
 	ch->limits.durability = spec->durability;
 	if (spec->durability == AQB_DURABLE_EPHEMERAL) {
 		ch->limits.history_size = 0;
@@ -61,6 +65,7 @@ clear(struct channel *ch)
 	ch->limits.history_size = conf->history_size;
 	ch->limits.history_ttl = conf->history_ttl;
 	ch->limits.durability = AQB_DURABLE_DEFAULT;
+	ch->slow_policy = conf->slow_policy;
 	ch->has_settings = false;
 }
 
@@ -83,9 +88,10 @@ settings_share(const struct channel *ch)
 	make_key(ch, key);
 	buf_printf(&b,
 	    "{\"created_at\":%" PRId64 ",\"history_size\":%u,"
-	    "\"history_ttl\":%" PRIu64 ",\"durability\":%u,\"description\":",
+	    "\"history_ttl\":%" PRIu64 ",\"durability\":%u,"
+	    "\"slow_policy\":%u,\"description\":",
 	    ch->created_at, ch->limits.history_size, ch->limits.history_ttl,
-	    ch->limits.durability);
+	    ch->limits.durability, AQB_SLOW_DISCONNECT + ch->slow_policy);
 	buf_json_str(&b, ch->description);
 	buf_puts(&b, ",\"metadata\":");
 	buf_puts(&b, ch->metadata == NULL ? "null" : ch->metadata);
@@ -114,7 +120,7 @@ settings_withdraw(const struct channel *ch)
 
 struct said {
 	struct json_value created_at, history_size, history_ttl, durability,
-	    description, metadata;
+	    slow_policy, description, metadata;
 };
 
 static bool
@@ -130,6 +136,7 @@ take_field(void *arg, const char *key, size_t len, bool escaped,
 		{ "history_size", &s->history_size },
 		{ "history_ttl", &s->history_ttl },
 		{ "durability", &s->durability },
+		{ "slow_policy", &s->slow_policy },
 		{ "description", &s->description },
 		{ "metadata", &s->metadata },
 	};
@@ -148,7 +155,7 @@ read_spec(struct aqb_slice value, struct aqb_channel_spec *spec,
     uint64_t *created_atp, char **textp)
 {
 	struct said s = { .metadata = { .len = 0 } };
-	uint64_t size, ttl, durability;
+	uint64_t size, ttl, durability, slow;
 	size_t at, len;
 
 	if (json_members(value.data, value.len, take_field, &s, &at) !=
@@ -157,7 +164,8 @@ read_spec(struct aqb_slice value, struct aqb_channel_spec *spec,
 	    !json_u64(&s.history_size, &size) || size > UINT32_MAX ||
 	    !json_u64(&s.history_ttl, &ttl) || ttl > INT64_MAX ||
 	    !json_u64(&s.durability, &durability) ||
-	    durability > AQB_DURABLE_REPLICATED) {
+	    durability > AQB_DURABLE_REPLICATED ||
+	    !json_u64(&s.slow_policy, &slow) || slow > AQB_SLOW_CONFLATE) {
 		return false;
 	}
 	*spec = (struct aqb_channel_spec){
@@ -165,6 +173,7 @@ read_spec(struct aqb_slice value, struct aqb_channel_spec *spec,
 		.history_size = (int64_t)size,
 		.history_ttl = (int64_t)ttl,
 		.durability = (uint32_t)durability,
+		.slow_policy = (uint32_t)slow,
 	};
 	if (s.metadata.type == JSON_OBJECT) {
 		spec->metadata =

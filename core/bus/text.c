@@ -59,22 +59,27 @@ text_error_body(struct buf *b, enum aqb_code code, const struct aqb_why *why)
 	buf_putc(b, '}');
 }
 
+static void
+put_address(struct buf *b, const char *room, const char *channel)
+{
+	buf_printf(b, ",\"room\":\"%s\",\"channel\":\"%s\"", room, channel);
+}
+
 void
 text_address(struct buf *b, const struct channel *ch)
 {
-	buf_printf(b, ",\"room\":\"%s\",\"channel\":\"%s\"", ch->room->name,
-	    ch->name);
+	put_address(b, ch->room->name, ch->name);
 }
 
 struct aqb_msg *
-text_gap(const struct channel *ch, const char *epoch, uint64_t from,
-    uint64_t to, const char *reason)
+text_gap(struct bus *bus, const char *room, const char *channel,
+    const char *epoch, uint64_t from, uint64_t to, const char *reason)
 {
 	struct aqb_msg *msg;
 	struct buf b = { 0 };
 
-	text_begin(&b, ch->bus, "gap");
-	text_address(&b, ch);
+	text_begin(&b, bus, "gap");
+	put_address(&b, room, channel);
 	buf_puts(&b, ",\"payload\":{\"from_seq\":");
 	if (from == 0) {
 		buf_puts(&b, "null");
@@ -87,4 +92,12 @@ text_gap(const struct channel *ch, const char *epoch, uint64_t from,
 	msg = b.failed ? NULL : msg_text(b.data, b.len);
 	buf_fini(&b);
 	return msg;
+}
+
+struct aqb_msg *
+text_gap_of(const struct channel *ch, const char *epoch, uint64_t from,
+    uint64_t to, const char *reason)
+{
+	return text_gap(ch->bus, ch->room->name, ch->name, epoch, from, to,
+	    reason);
 }

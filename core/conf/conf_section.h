@@ -34,6 +34,7 @@ struct conf_server {
 	uint32_t max_half_open;
 	uint64_t outbox_limit;  /* bytes */
 	uint64_t write_timeout; /* ms without a byte taken */
+	uint32_t slow_policy;   /* enum slow_policy */
 	uint64_t memory_limit;  /* bytes, outboxes and history */
 	const char *default_room;
 	const char *bootstrap; /* "room:channel,.." */

@@ -106,6 +106,12 @@ const struct conf_row conf_table[] = {
 	{ BYTES(server, outbox_limit, 16 * KIB, GIB, "1MiB",
 	    "How much may wait for one client before it counts as slow. At "
 	    "least twice max_message_size.") },
+	{ ENUM(server, slow_policy, "disconnect|drop_oldest|conflate",
+	    "disconnect",
+	    "What happens to the messages of a channel that was given no "
+	    "other policy when a client is slow. disconnect closes it, "
+	    "drop_oldest drops the oldest messages that wait for it, and "
+	    "conflate all but the newest.") },
 	{ BYTES(server, memory_limit, MIB, 1024 * GIB, "1GiB",
 	    "How much all waiting messages and the history may take together "
 	    "before publishers have to wait.") },

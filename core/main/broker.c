@@ -118,6 +118,7 @@ bus_settings(struct broker *b)
 		.idle_after = c->telemetry.idle_after,
 		.memory_limit = c->server.memory_limit,
 		.outbox_limit = c->server.outbox_limit,
+		.slow_policy = (uint8_t)c->server.slow_policy,
 		.group_ack_wait = c->server.group_ack_wait,
 		.group_linger = c->server.group_linger,
 		.group_max_deliveries = c->server.group_max_deliveries,

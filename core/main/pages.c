@@ -176,6 +176,21 @@ put_workers(const struct pages *pages, struct buf *b)
 }
 
 static void
+put_dropped(const struct net_counters *n, struct buf *b)
+{
+	metric_put_head(b, "arqonbus_dropped_messages_total",
+	    "Messages dropped because their receiver did not read; with "
+	    "disconnect it was closed.",
+	    "counter");
+	for (int i = 0; i < SLOW_POLICIES; i++) {
+		buf_printf(b,
+		    "arqonbus_dropped_messages_total{policy=\"%s\"} %llu\n",
+		    slow_policy_name((enum slow_policy)i),
+		    (unsigned long long)count_get(&n->dropped[i]));
+	}
+}
+
+static void
 put_net(const struct pages *pages, struct buf *b)
 {
 	struct net_counters n = { 0 };
@@ -229,6 +244,7 @@ put_net(const struct pages *pages, struct buf *b)
 		metric_put(b, counter[i].name, counter[i].help, "counter",
 		    count_get(counter[i].value));
 	}
+	put_dropped(&n, b);
 	metric_put(b, "arqonbus_connections", "Connections open.", "gauge",
 	    crew_connections(pages->crew));
 	metric_put(b, "arqonbus_connections_half_open",

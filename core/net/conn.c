@@ -19,6 +19,7 @@
 #include "net/inbox.h"
 #include "net/peers.h"
 #include "net/read.h"
+#include "net/shed.h"
 #include "net/upgrade.h"
 #include "net/worker.h"
 
@@ -170,9 +171,13 @@ conn_flush(struct conn *conn)
 		conn_gone(conn, 1006, "connection lost");
 		return;
 	}
-	if (conn->tell && conn->out.bytes < w->conf.outbox_limit / 2) {
+	if ((conn->tell || conn->owes) &&
+	    conn->out.bytes < w->conf.outbox_limit / 2) {
+		shed_report(conn);
+		if (conn->tell) {
+			worker_up(conn, PORT_READY);
+		}
 		conn->tell = false;
-		worker_up(conn, PORT_READY);
 	}
 	if (result == OUTQ_EMPTY) {
 		after_flush(conn);
@@ -209,8 +214,9 @@ mark_slow(struct conn *conn, uint64_t limit)
 	}
 }
 
-/* Over the limit a piece is lost if the socket is blocked; else the turn's
- * flush decides, for a burst is no slowness. */
+/* Over the limit a piece is lost if the socket is blocked and nothing can be
+ * dropped to make room; else the turn's flush decides, for a burst is no
+ * slowness. */
 void
 conn_push(struct conn *conn, struct piece piece, uint64_t limit)
 {
@@ -222,7 +228,8 @@ conn_push(struct conn *conn, struct piece piece, uint64_t limit)
 	if (over) {
 		mark_slow(conn, limit);
 	}
-	if ((over && conn->blocked) || !outq_push(&conn->out, piece)) {
+	if ((over && conn->blocked && !conn->sheds) ||
+	    !outq_push(&conn->out, piece)) {
 		mark_slow(conn, limit);
 		conn->lost = true;
 		return;
@@ -288,9 +295,10 @@ conn_fail(struct conn *conn, uint16_t code, const char *reason)
 }
 
 void
-conn_drop_slow(struct conn *conn, const char *fmt, ...)
+conn_drop_slow(struct conn *conn, uint64_t stuck, const char *fmt, ...)
 {
 	char reason[REASON_MAX + 1];
+	uint64_t bytes = conn->out.bytes;
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -299,7 +307,7 @@ conn_drop_slow(struct conn *conn, const char *fmt, ...)
 	count_add(&conn->worker->count.slow_consumers, 1);
 	conn->lost = true;
 	conn->close_reason = "slow consumer";
-	outq_drop_unsent(&conn->out);
+	shed_report_end(conn, outq_drop_unsent(&conn->out), bytes, stuck);
 	conn_close(conn, 4008, reason);
 }
 
@@ -317,6 +325,7 @@ conn_gone(struct conn *conn, uint16_t code, const char *reason)
 	close(conn->fd); /* which also ends the waiting for it */
 	conn->fd = -1;
 	lane_leave_all(w, conn);
+	shed_forget(conn);
 	outq_fini(&conn->out);
 	inbox_free(&conn->in);
 	peers_leave(&conn->peer);
@@ -416,8 +425,10 @@ time_out(struct conn *conn, uint64_t now)
 
 	if (conn->blocked && c->write_timeout > 0 &&
 	    now - conn->progress >= c->write_timeout) {
-		conn_drop_slow(conn, "slow consumer: no byte taken for %llu ms",
-		    (unsigned long long)c->write_timeout);
+		conn_drop_slow(conn, c->write_timeout,
+		    "slow consumer: no byte taken for %llu ms, %llu queued",
+		    (unsigned long long)c->write_timeout,
+		    (unsigned long long)conn->out.bytes);
 		return;
 	}
 	if (conn->in != NULL && !conn->paused && !conn->ready &&

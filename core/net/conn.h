@@ -56,6 +56,8 @@ struct conn {
 	bool slow : 1;        /* over its budget: judged at the turn's end */
 	bool slow_alone : 1;  /* but only by what nobody else gets */
 	bool lost : 1;        /* something it should have got is lost */
+	bool sheds : 1;       /* its outbox may hold what may be dropped */
+	bool owes : 1;        /* and did: the bus is to be told */
 	bool tell : 1;        /* the bus waits for PORT_READY */
 	bool peer_closed : 1; /* its close frame came */
 	bool close_after : 1; /* HTTP: close when the answer is out */
@@ -120,9 +122,9 @@ void conn_fail(struct conn *conn, uint16_t code, const char *reason);
 /* The connection is over; nothing more is sent. */
 void conn_gone(struct conn *conn, uint16_t code, const char *reason);
 
-/* Drop it for its outbox. */
-void conn_drop_slow(struct conn *conn, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+/* Drop it for its outbox; `stuck`: ms in which it took nothing, or 0. */
+void conn_drop_slow(struct conn *conn, uint64_t stuck, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Read from the socket again, or stop. */
 void conn_read_on(struct conn *conn);

@@ -20,6 +20,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/series.h"
+#include "net/shed.h"
 #include "net/worker.h"
 #include "proto/msg.h"
 
@@ -73,6 +75,21 @@ place(struct worker *w, struct run *run, struct aqb_msg *msg, unsigned form)
 	return piece;
 }
 
+/* Let it be dropped from outboxes.  Without memory it cannot be, and what
+ * comes next does not go on where that ends which came before. */
+static void
+mark(struct worker *w, const struct piece *piece, size_t i)
+{
+	struct batch *b = &w->batch;
+	struct aqb_msg_view v;
+
+	msg_view(b->msg[i], &v);
+	if (!chunk_mark(piece->chunk, b->series[i], v.seq, piece->off,
+		piece->len)) {
+		series_end(&w->series, b->lane);
+	}
+}
+
 /* All that is pending, in one form: as few pieces as it makes.  What there is
  * no memory for is missed by this form's receivers. */
 static void
@@ -87,6 +104,9 @@ place_batch(struct worker *w, unsigned form)
 		    place(w, &w->shared[form], b->msg[i], form);
 		struct piece *last = &p->piece[p->n == 0 ? 0 : p->n - 1];
 
+		if (piece.chunk != NULL && b->series[i] != NULL) {
+			mark(w, &piece, i);
+		}
 		if (piece.chunk == NULL) {
 			LOG(AQB_ERROR, "out of memory: a delivery was dropped");
 		} else if (p->n > 0 && piece_continues(last, &piece)) {
@@ -125,6 +145,17 @@ clear_batch(struct batch *b)
 	}
 	while (b->n > 0) {
 		msg_unref(&b->msg[--b->n]);
+		series_unref(&b->series[b->n]);
+	}
+	b->sheds = false;
+}
+
+/* From now on it is worth looking into their outboxes when they are full. */
+static void
+let_shed(const struct lane *l)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		l->conn[i]->sheds = true;
 	}
 }
 
@@ -146,6 +177,9 @@ deliver_batch(struct worker *w)
 		return;
 	}
 	l = &w->lane[b->lane];
+	if (b->sheds) {
+		let_shed(l);
+	}
 	for (uint32_t i = 0; i < l->n; i++) {
 		struct conn *conn = l->conn[i];
 
@@ -163,6 +197,25 @@ deliver_batch(struct worker *w)
 	clear_batch(b);
 }
 
+/* The series of a message that may be dropped; NULL: it may not. */
+static struct series *
+find_series(struct worker *w, const struct port_down *d)
+{
+	struct aqb_msg_view v;
+	struct series *s;
+
+	if (d->policy == SLOW_DISCONNECT) {
+		return NULL;
+	}
+	msg_view(d->msg, &v);
+	if (v.seq == 0) {
+		return NULL; /* no gap could tell of it */
+	}
+	s = series_go_on(&w->series, d->lane, d->policy, &v);
+	w->batch.sheds |= s != NULL;
+	return s;
+}
+
 /* Messages to the same are gathered; whatever else happens comes after
  * deliver_batch(), so that order is kept. */
 void
@@ -178,6 +231,7 @@ deliver(struct worker *w, struct port_down *d)
 		b->mark = d->mark;
 	}
 	if (d->lane < w->lane_cap && w->lane[d->lane].n > 0) {
+		b->series[b->n] = find_series(w, d);
 		b->msg[b->n++] = msg_ref(d->msg);
 		note_received(w, d->received_us);
 	}
@@ -241,26 +295,38 @@ answer_pings(struct worker *w)
 	w->pong_count = 0;
 }
 
-/* Who is over its budget although it was offered all it would take. */
+static bool
+is_over(const struct conn *conn)
+{
+	uint64_t limit = conn->worker->conf.outbox_limit;
+
+	return conn->lost ||
+	    conn->out.bytes > (conn->slow_alone ? 2 : 1) * limit;
+}
+
+/* Who is over its budget although it was offered all it would take, and what
+ * may be dropped is. */
 static void
 drop_slow(struct worker *w)
 {
 	for (size_t i = 0; i < w->slow.n; i++) {
 		struct conn *conn = w->slow.conn[i];
-		uint64_t limit = w->conf.outbox_limit;
 
 		if (conn->state != CONN_OPEN) {
 			continue;
 		}
-		if (!conn->lost &&
-		    conn->out.bytes <= (conn->slow_alone ? 2 : 1) * limit) {
+		if (is_over(conn) && conn->sheds && !conn->lost) {
+			conn->lost = !shed(conn);
+		}
+		if (!is_over(conn)) {
 			conn->slow = false;
+			shed_report(conn);
 			continue;
 		}
-		conn_drop_slow(conn,
+		conn_drop_slow(conn, 0,
 		    "slow consumer: %llu bytes queued, limit %llu",
 		    (unsigned long long)conn->out.bytes,
-		    (unsigned long long)limit);
+		    (unsigned long long)w->conf.outbox_limit);
 	}
 	w->slow.n = 0;
 }

@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "base/obj.h"
+#include "net/series.h"
+#include "net/shed.h"
 #include "net/worker.h"
 
 /*
@@ -111,6 +113,7 @@ leave(struct worker *w, struct conn *conn, struct lane_ref *ref)
 		free(l->conn);
 		l->conn = NULL;
 		l->cap = 0;
+		series_end(&w->series, ref->lane);
 	}
 	*ref = refs(conn)[--conn->lane_count];
 }
@@ -122,6 +125,7 @@ lane_leave(struct worker *w, struct conn *conn, uint32_t lane)
 
 	if (ref != NULL) {
 		leave(w, conn, ref);
+		shed_leave(conn, lane);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include <arqonbus/abi.h>
 
 #include "base/count.h"
+#include "bus/port.h"
 
 struct buf;
 
@@ -54,6 +55,7 @@ struct net_counters {
 	atomic_uint_fast64_t pings_sent;
 	atomic_uint_fast64_t protocol_errors;
 	atomic_uint_fast64_t slow_consumers;
+	atomic_uint_fast64_t dropped[SLOW_POLICIES]; /* messages */
 	atomic_uint_fast64_t timeouts;
 	atomic_uint_fast64_t http_requests;
 	atomic_uint_fast64_t deflate_in;  /* bytes before compressing */

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/mem.h"
+#include "net/series.h"
 #include "proto/ws.h"
 
 #define IOVECS 64
@@ -175,14 +177,32 @@ outq_flush(struct outq *q, int fd, uint64_t *wrotep)
 	return OUTQ_EMPTY;
 }
 
-void
+/* How many frames are in these pieces, which begin with one. */
+static uint64_t
+count_frames(const struct piece *p, uint32_t n)
+{
+	uint64_t frames = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t off = p[i].off, end = p[i].off + p[i].len;
+
+		for (; off < end; frames++) {
+			off += (uint32_t)ws_frame_len(
+			    (const uint8_t *)p[i].chunk->data + off, end - off);
+		}
+	}
+	return frames;
+}
+
+uint64_t
 outq_drop_unsent(struct outq *q)
 {
 	struct piece *p = first(q);
+	uint64_t dropped;
 	size_t keep = 0;
 
 	if (q->n == 0) {
-		return;
+		return 0;
 	}
 	if (q->border < p->off) {
 		keep = q->border +
@@ -190,6 +210,10 @@ outq_drop_unsent(struct outq *q)
 			p->off + p->len - q->border) -
 		    p->off;
 	}
+	p->off += (uint32_t)keep;
+	p->len -= (uint32_t)keep;
+	dropped = count_frames(p, q->n);
+	p->off -= (uint32_t)keep;
 	for (uint32_t i = keep > 0 ? 1 : 0; i < q->n; i++) {
 		chunk_unref(&p[i].chunk);
 	}
@@ -197,6 +221,174 @@ outq_drop_unsent(struct outq *q)
 	q->bytes = keep;
 	if (keep > 0) {
 		p->len = (uint32_t)keep;
+	}
+	return dropped;
+}
+
+/* Note the newest of each series that is conflated; returns how many bytes the
+ * others have. */
+static uint64_t
+find_newest(const struct outq *q, const struct piece *p, uint64_t round)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = q->n; i > 0; i--) {
+		size_t n;
+		const struct mark *m = piece_marks(&p[i - 1], &n);
+
+		while (n > 0) {
+			struct series *s = m[--n].series;
+
+			if (s->policy != SLOW_CONFLATE) {
+				continue;
+			}
+			if (s->round == round) {
+				bytes += m[n].len;
+			} else {
+				s->round = round;
+				s->newest = m[n].seq;
+			}
+		}
+	}
+	return bytes;
+}
+
+/* What is left of an outbox. */
+struct cut {
+	struct piece *piece;
+	size_t n;
+	size_t cap;
+	uint64_t bytes; /* of what was looked at */
+	uint64_t left;  /* as things stand, all in all */
+	uint64_t goal;
+};
+
+/* This part stays. */
+static bool
+keep(struct cut *cut, struct chunk *chunk, uint32_t from, uint32_t to)
+{
+	struct piece part = { chunk, from, to - from };
+
+	if (part.len == 0) {
+		return true;
+	}
+	cut->bytes += part.len;
+	if (cut->n > 0 && piece_continues(&cut->piece[cut->n - 1], &part)) {
+		cut->piece[cut->n - 1].len += part.len;
+		return true;
+	}
+	if (!try_grow(&cut->piece, &cut->cap, cut->n + 1, sizeof part)) {
+		return false;
+	}
+	chunk->refs++;
+	cut->piece[cut->n++] = part;
+	return true;
+}
+
+static bool
+must_go(struct cut *cut, const struct mark *m)
+{
+	if (m->series->policy == SLOW_CONFLATE) {
+		return m->seq != m->series->newest;
+	}
+	if (cut->left < cut->goal) {
+		return false;
+	}
+	cut->left -= m->len;
+	return true;
+}
+
+static bool
+cut_piece(struct cut *cut, const struct piece *p, outq_lost_f *lost, void *arg)
+{
+	uint32_t at = p->off;
+	size_t n;
+	const struct mark *m = piece_marks(p, &n);
+
+	for (; n > 0; n--, m++) {
+		if (!must_go(cut, m)) {
+			continue;
+		}
+		if (!keep(cut, p->chunk, at, m->off)) {
+			return false;
+		}
+		at = m->off + m->len;
+		lost(arg, m);
+	}
+	return keep(cut, p->chunk, at, p->off + p->len);
+}
+
+static void
+let_go(struct piece *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		chunk_unref(&p[i].chunk);
+	}
+}
+
+/* The outbox is what was kept of it. */
+static void
+replace(struct outq *q, struct cut *cut)
+{
+	bool begun = q->border < first(q)->off;
+
+	let_go(first(q), q->n);
+	free(q->piece);
+	q->piece = cut->piece;
+	q->cap = (uint32_t)cut->cap;
+	q->head = 0;
+	q->n = (uint32_t)cut->n;
+	q->bytes = cut->bytes;
+	if (!begun && q->n > 0) {
+		q->border = first(q)->off;
+	}
+}
+
+bool
+outq_shed(struct outq *q, uint64_t goal, uint64_t round, outq_lost_f *lost,
+    void *arg)
+{
+	const struct piece *p = first(q);
+	struct cut cut = { .goal = goal };
+
+	if (q->n == 0) {
+		return true;
+	}
+	cut.left = q->bytes - find_newest(q, p, round);
+	for (uint32_t i = 0; i < q->n; i++) {
+		if (!cut_piece(&cut, &p[i], lost, arg)) {
+			let_go(cut.piece, cut.n);
+			free(cut.piece);
+			return false;
+		}
+	}
+	replace(q, &cut);
+	return true;
+}
+
+static size_t
+count_marks(struct outq *q)
+{
+	size_t all = 0, n;
+
+	for (uint32_t i = 0; i < q->n; i++) {
+		piece_marks(&first(q)[i], &n);
+		all += n;
+	}
+	return all;
+}
+
+/* A piece is about to be copied to the end of a chunk: mark the same frames
+ * there.  There is room. */
+static void
+copy_marks(struct chunk *c, const struct piece *p)
+{
+	size_t n;
+	const struct mark *m = piece_marks(p, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		chunk_mark(c, m[i].series, m[i].seq,
+		    c->len + (m[i].off - p->off), m[i].len);
 	}
 }
 
@@ -220,12 +412,14 @@ outq_compact(struct outq *q, struct pool *pool)
 	/* The frame that has begun to be sent comes whole, so that its border
 	 * can still be found. */
 	c = chunk_new(pool, begun + q->bytes);
-	if (c == NULL) {
+	if (c == NULL || !chunk_reserve_marks(c, count_marks(q))) {
+		chunk_unref(&c);
 		return;
 	}
 	memcpy(c->own, p->chunk->data + q->border, begun);
 	c->len = (uint32_t)begun;
 	for (uint32_t i = 0; i < q->n; i++) {
+		copy_marks(c, &p[i]);
 		memcpy(c->own + c->len, p[i].chunk->data + p[i].off, p[i].len);
 		c->len += p[i].len;
 		chunk_unref(&p[i].chunk);

@@ -76,8 +76,20 @@ outq_push(struct outq *q, struct piece piece)
 /* Write what the socket takes; *wrotep counts it. */
 enum outq_result outq_flush(struct outq *q, int fd, uint64_t *wrotep);
 
-/* Drop every whole frame that has not begun to be sent. */
-void outq_drop_unsent(struct outq *q);
+/* Drop every whole frame that has not begun to be sent; returns how many. */
+uint64_t outq_drop_unsent(struct outq *q);
+
+/*
+ * Drop whole frames that have not begun to be sent and whose channel lets them
+ * be dropped: of each SLOW_CONFLATE series all but the newest, and of
+ * SLOW_DROP_OLDEST series the oldest, for as long as `goal` bytes or more
+ * wait.  `lost` hears of each, in order.  `round` is a number that was never
+ * used before.  False without memory: the outbox is as it was, but not what
+ * was said to `lost`.
+ */
+typedef void outq_lost_f(void *arg, const struct mark *mark);
+bool outq_shed(struct outq *q, uint64_t goal, uint64_t round, outq_lost_f *lost,
+    void *arg);
 
 /* Copy what waits into a chunk of its own if it keeps alive more than four
  * times its size. */

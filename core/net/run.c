@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "net/series.h"
 #include "proto/msg.h"
 
 #define CHUNK_CAP (64u * 1024u)
@@ -37,6 +39,9 @@ chunk_new(struct pool *pool, size_t cap)
 	c->refs = 1;
 	c->len = 0;
 	c->cap = (uint32_t)cap;
+	c->marks = 0;
+	c->mark = NULL;
+	c->mark_cap = 0;
 	c->pool = pool;
 	c->next = NULL;
 	c->msg = NULL;
@@ -61,6 +66,75 @@ chunk_of_msg(struct pool *pool, struct aqb_msg *msg)
 	return c;
 }
 
+bool
+chunk_reserve_marks(struct chunk *c, size_t more)
+{
+	size_t before = c->mark_cap;
+
+	if (!try_grow(&c->mark, &c->mark_cap, c->marks + more,
+		sizeof *c->mark)) {
+		return false;
+	}
+	count(c->pool, (int64_t)((c->mark_cap - before) * sizeof *c->mark));
+	return true;
+}
+
+bool
+chunk_mark(struct chunk *c, struct series *series, uint64_t seq, uint32_t off,
+    uint32_t len)
+{
+	if (!chunk_reserve_marks(c, 1)) {
+		return false;
+	}
+	c->mark[c->marks++] =
+	    (struct mark){ series_ref(series), seq, off, len };
+	return true;
+}
+
+/* The first mark at or behind an offset. */
+static uint32_t
+find_mark(const struct chunk *c, uint32_t off)
+{
+	uint32_t from = 0, to = c->marks;
+
+	while (from < to) {
+		uint32_t middle = from + (to - from) / 2;
+
+		if (c->mark[middle].off < off) {
+			from = middle + 1;
+		} else {
+			to = middle;
+		}
+	}
+	return from;
+}
+
+const struct mark *
+piece_marks(const struct piece *p, size_t *np)
+{
+	uint32_t first;
+
+	*np = 0;
+	if (p->chunk->marks == 0) {
+		return NULL;
+	}
+	first = find_mark(p->chunk, p->off);
+	*np = find_mark(p->chunk, p->off + p->len) - first;
+	return p->chunk->mark + first;
+}
+
+static void
+forget_marks(struct chunk *c)
+{
+	while (c->marks > 0) {
+		series_unref(&c->mark[--c->marks].series);
+	}
+	count(c->pool, -(int64_t)(c->mark_cap * sizeof *c->mark));
+	free(c->mark);
+	c->mark = NULL;
+	c->mark_cap = 0;
+}
+
 void
 chunk_unref(struct chunk **chunkp)
 {
@@ -74,6 +148,9 @@ chunk_unref(struct chunk **chunkp)
 	assert(c->refs > 0);
 	if (--c->refs > 0) {
 		return;
+	}
+	if (c->mark != NULL) {
+		forget_marks(c);
 	}
 	pool = c->pool;
 	count(pool, -(int64_t)c->cap);
@@ -125,15 +202,22 @@ run_add(struct run *run, struct pool *pool, const void *data, size_t len)
 void
 run_rewind(struct run *run)
 {
-	if (run->chunk == NULL) {
+	struct chunk *c = run->chunk;
+
+	if (c == NULL) {
 		return;
 	}
-	if (run->chunk->refs > 1 || run->chunk->cap != CHUNK_CAP) {
-		/* Somebody is slow: leave it to them. */
+	if (c->cap != CHUNK_CAP) {
 		chunk_unref(&run->chunk);
 		return;
 	}
-	run->chunk->len = 0;
+	if (c->refs > 1) {
+		return; /* somebody is slow */
+	}
+	c->len = 0;
+	if (c->mark != NULL) {
+		forget_marks(c);
+	}
 }
 
 void

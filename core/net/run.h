@@ -16,12 +16,24 @@
 #include "base/count.h"
 
 struct aqb_msg;
+struct series;
+
+/* A frame in a chunk that may be dropped from outboxes. */
+struct mark {
+	struct series *series;
+	uint64_t seq;
+	uint32_t off;
+	uint32_t len;
+};
 
 /* Bytes that outboxes refer to. */
 struct chunk {
 	uint32_t refs;
 	uint32_t len;
 	uint32_t cap;
+	uint32_t marks;
+	struct mark *mark; /* in order; most chunks have none */
+	size_t mark_cap;
 	struct pool *pool;
 	struct chunk *next;  /* in the pool */
 	struct aqb_msg *msg; /* the bytes are this message's, or NULL */
@@ -60,6 +72,16 @@ struct chunk *chunk_new(struct pool *pool, size_t cap);
 struct chunk *chunk_of_msg(struct pool *pool, struct aqb_msg *msg);
 void chunk_unref(struct chunk **chunkp);
 
+/* This frame of a chunk may be dropped from outboxes; behind all that were
+ * marked before.  Takes a reference of its own.  False without memory. */
+bool chunk_mark(struct chunk *chunk, struct series *series, uint64_t seq,
+    uint32_t off, uint32_t len);
+/* Make room for so many more.  False without memory. */
+bool chunk_reserve_marks(struct chunk *chunk, size_t more);
+
+/* The marks of the frames that begin in a piece: *np of them. */
+const struct mark *piece_marks(const struct piece *piece, size_t *np);
+
 /* Frames longer than this are not copied into runs. */
 #define RUN_PIECE_MAX (16u * 1024u)
 
@@ -76,7 +98,9 @@ struct run {
 struct piece run_add(struct run *run, struct pool *pool, const void *data,
     size_t len);
 
-/* The turn is over: begin anew in the same chunk if nobody refers to it. */
+/* The turn is over: begin anew in the same chunk if nobody refers to it, else
+ * go on in it, so that who is slow keeps alive what it will be sent and little
+ * else. */
 void run_rewind(struct run *run);
 void run_fini(struct run *run);
 

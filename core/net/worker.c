@@ -14,6 +14,7 @@
 #include "net/inbox.h"
 #include "net/peers.h"
 #include "net/read.h"
+#include "net/series.h"
 #include "proto/deflate.h"
 
 #define REFUSED_MAX 256 /* refused connections that may linger */
@@ -143,6 +144,7 @@ worker_free(struct worker **workerp)
 	for (unsigned form = 0; form < FORMS; form++) {
 		run_fini(&w->shared[form]);
 	}
+	series_end_all(&w->series);
 	former_fini(&w->former);
 	inflater_free(&w->inflater);
 	buf_fini(&w->inflated);

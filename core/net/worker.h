@@ -15,7 +15,9 @@
 #include "net/net.h"
 
 struct loop;
+struct loss;
 struct mailbox;
+struct series;
 struct sockets;
 
 #define WORKER_MAGIC 0xb5470e9cu
@@ -51,7 +53,9 @@ struct batch {
 	const struct port_conn *except;
 	uint64_t mark;
 	size_t n;
+	bool sheds; /* some may be dropped: those that have a series */
 	struct aqb_msg *msg[BATCH_MAX];
+	struct series *series[BATCH_MAX];
 	struct pieces form[FORMS];
 };
 
@@ -96,6 +100,10 @@ struct worker {
 	struct former former;
 	struct run shared[FORMS]; /* deliveries, in each form */
 	struct run solo;          /* what goes to one connection only */
+
+	struct series *series; /* by lane, those that go on */
+	struct loss *losses;   /* by connection; see shed.c */
+	uint64_t shed_round;
 
 	struct conn_vector dirty; /* to be flushed */
 	struct conn_vector ready; /* with bytes that wait for another turn */

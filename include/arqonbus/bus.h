@@ -44,6 +44,15 @@ struct aqb_stats {
 	/* ABI 0.1 ends here.  Add below this line only. */
 };
 
+/* What becomes of a channel's messages that wait for a client whose outbox is
+ * full: it is closed, or they are dropped and it is told of the gap. */
+enum aqb_slow_policy {
+	AQB_SLOW_DEFAULT,     /* as the broker is configured */
+	AQB_SLOW_DISCONNECT,  /* the client is closed with 4008 */
+	AQB_SLOW_DROP_OLDEST, /* the oldest messages are dropped */
+	AQB_SLOW_CONFLATE,    /* all but the newest message are dropped */
+};
+
 struct aqb_channel_spec {
 	uint32_t size;
 	const char *room, *channel;
@@ -52,7 +61,8 @@ struct aqb_channel_spec {
 	int64_t history_size;      /* negative: the default */
 	int64_t history_ttl;       /* milliseconds; negative: the default */
 	/* ABI 0.1 ends here.  Add below this line only. */
-	uint32_t durability; /* enum aqb_durability */
+	uint32_t durability;  /* enum aqb_durability */
+	uint32_t slow_policy; /* enum aqb_slow_policy */
 };
 
 struct aqb_channel_info {
@@ -65,7 +75,8 @@ struct aqb_channel_info {
 	bool is_protected;
 	uint64_t history_size, history_ttl; /* messages, milliseconds */
 	/* ABI 0.1 ends here.  Add below this line only. */
-	uint32_t durability; /* enum aqb_durability */
+	uint32_t durability;  /* enum aqb_durability */
+	uint32_t slow_policy; /* enum aqb_slow_policy */
 };
 
 /* What a client has not said is NULL. */

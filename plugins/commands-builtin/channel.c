@@ -86,22 +86,6 @@ read_history(const struct aqb_host *host, aqb_ticket ticket,
 	return true;
 }
 
-/* What later versions have: refused, so that nobody relies on it. */
-static bool
-is_of_this_version(const struct aqb_host *host, aqb_ticket ticket,
-    const struct aqb_call *call)
-{
-	const char *policy = arg_string(call, "slow_policy");
-
-	if (policy != NULL && strcmp(policy, "disconnect") != 0) {
-		refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT,
-		    "slow_policy",
-		    "slow_policy: this version has only \"disconnect\"");
-		return false;
-	}
-	return true;
-}
-
 static const char *const durabilities[] = {
 	[AQB_DURABLE_DEFAULT] = "default",
 	[AQB_DURABLE_EPHEMERAL] = "ephemeral",
@@ -111,27 +95,48 @@ static const char *const durabilities[] = {
 };
 #define DURABILITIES (sizeof durabilities / sizeof durabilities[0])
 
-/* durability; false, and answered, when there is none of that name. */
+static const char *const slow_policies[] = {
+	[AQB_SLOW_DISCONNECT] = "disconnect",
+	[AQB_SLOW_DROP_OLDEST] = "drop_oldest",
+	[AQB_SLOW_CONFLATE] = "conflate",
+};
+#define SLOW_POLICIES (sizeof slow_policies / sizeof slow_policies[0])
+
+/* The number of a word, given or not; false, and answered, when there is none
+ * of that name.  `all`: the words as the refusal lists them. */
 static bool
-read_durability(const struct aqb_host *host, aqb_ticket ticket,
-    const struct aqb_call *call, struct aqb_channel_spec *spec)
+read_word(const struct aqb_host *host, aqb_ticket ticket,
+    const struct aqb_call *call, const char *field, const char *const *words,
+    uint32_t n, const char *all, uint32_t *numberp)
 {
-	const char *name = arg_string(call, "durability");
+	const char *name = arg_string(call, field);
 
 	if (name == NULL) {
 		return true;
 	}
-	for (uint32_t i = 0; i < DURABILITIES; i++) {
-		if (strcmp(name, durabilities[i]) == 0) {
-			spec->durability = i;
+	for (uint32_t i = 0; i < n; i++) {
+		if (words[i] != NULL && strcmp(name, words[i]) == 0) {
+			*numberp = i;
 			return true;
 		}
 	}
-	refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, "durability",
-	    "durability: %s is none of default, ephemeral, stored, fsync and "
-	    "replicated",
-	    name);
+	refuse_call(host, ticket, AQB_CODE_INVALID_ARGUMENT, field,
+	    "%s: %s is none of %s", field, name, all);
 	return false;
+}
+
+/* false, and answered, when something is not right. */
+static bool
+read_words(const struct aqb_host *host, aqb_ticket ticket,
+    const struct aqb_call *call, struct aqb_channel_spec *spec)
+{
+	return read_word(host, ticket, call, "durability", durabilities,
+		   DURABILITIES,
+		   "default, ephemeral, stored, fsync and replicated",
+		   &spec->durability) &&
+	    read_word(host, ticket, call, "slow_policy", slow_policies,
+		SLOW_POLICIES, "disconnect, drop_oldest and conflate",
+		&spec->slow_policy);
 }
 
 /* Say what a channel is.  Where the history's ends cannot be read they are
@@ -156,9 +161,8 @@ create_channel(void *self, aqb_ticket ticket, const struct aqb_call *call)
 	struct aqb_why why = { 0 };
 	enum aqb_code code;
 
-	if (!is_of_this_version(host, ticket, call) ||
-	    !read_history(host, ticket, arg_json(call, "history"), &spec) ||
-	    !read_durability(host, ticket, call, &spec)) {
+	if (!read_history(host, ticket, arg_json(call, "history"), &spec) ||
+	    !read_words(host, ticket, call, &spec)) {
 		return;
 	}
 	if (metadata != NULL) {
@@ -351,6 +355,10 @@ show_info(const struct aqb_host *host, aqb_ticket ticket,
 	json_object_object_add(o, "durability",
 	    render_text(channel.durability < DURABILITIES
 		    ? durabilities[channel.durability]
+		    : NULL));
+	json_object_object_add(o, "slow_policy",
+	    render_text(channel.slow_policy < SLOW_POLICIES
+		    ? slow_policies[channel.slow_policy]
 		    : NULL));
 	json_object_object_add(o, "history", info->history);
 	host->bus->read(host, ticket, call->room, call->channel, &ends, on_ends,

@@ -70,6 +70,11 @@ IS(AQB_STORED_REDIS, 2);
 IS(AQB_STORED_FSYNC, 3);
 IS(AQB_STORED_REPLICATED, 4);
 
+IS(AQB_SLOW_DEFAULT, 0);
+IS(AQB_SLOW_DISCONNECT, 1);
+IS(AQB_SLOW_DROP_OLDEST, 2);
+IS(AQB_SLOW_CONFLATE, 3);
+
 IS(AQB_OPT_END, 0);
 IS(AQB_OPT_U32, 1);
 IS(AQB_OPT_BOOL, 2);
@@ -324,6 +329,7 @@ AT(aqb_channel_spec, metadata, 32);
 AT(aqb_channel_spec, history_size, 48);
 AT(aqb_channel_spec, history_ttl, 56);
 AT(aqb_channel_spec, durability, 64);
+AT(aqb_channel_spec, slow_policy, 68);
 SIZE(aqb_channel_spec, 72);
 
 AT(aqb_channel_info, size, 0);
@@ -339,6 +345,7 @@ AT(aqb_channel_info, is_protected, 80);
 AT(aqb_channel_info, history_size, 88);
 AT(aqb_channel_info, history_ttl, 96);
 AT(aqb_channel_info, durability, 104);
+AT(aqb_channel_info, slow_policy, 108);
 SIZE(aqb_channel_info, 112);
 
 AT(aqb_client_info, size, 0);

@@ -81,7 +81,7 @@ async def test_a_channel_is_made_shown_and_removed(broker):
     ({"metadata": {"x": "y" * 4096}}, "metadata"),
     ({"metadata": 7}, "metadata"),
     ({"description": "x" * 1025}, "description"),
-    ({"slow_policy": "conflate"}, "slow_policy"),
+    ({"slow_policy": "wait"}, "slow_policy"),
     ({"durability": "fsync"}, "durability"),
     ({"durability": "for ever"}, "durability"),
     ({"durability": "ephemeral", "history": {"size": 5}}, "history.size"),

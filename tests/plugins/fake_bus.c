@@ -83,10 +83,11 @@ channel_create(const struct aqb_host *host, const char *client_id,
 {
 	(void)host;
 	ask("create %s:%s by %s description=%s metadata=%.*s size=%lld "
-	    "ttl=%lld",
+	    "ttl=%lld slow=%u",
 	    spec->room, spec->channel, client_id, or_none(spec->description),
 	    (int)spec->metadata.len, spec->metadata.data,
-	    (long long)spec->history_size, (long long)spec->history_ttl);
+	    (long long)spec->history_size, (long long)spec->history_ttl,
+	    spec->slow_policy);
 	return verdict(why);
 }
 
@@ -118,6 +119,7 @@ fill_channel(struct aqb_channel_info *infop, const char *room, const char *name)
 		.is_protected = false,
 		.history_size = 500,
 		.history_ttl = 60000,
+		.slow_policy = AQB_SLOW_DROP_OLDEST,
 	};
 }
 

@@ -17,8 +17,8 @@
 #define GROUPS \
 	"\"groups\":[{\"name\":\"workers\",\"members\":3,\"waiting\":2,\"unacked\":1}],"
 #define HISTORY(ends)                                                              \
-	"\"durability\":\"default\",\"history\":{\"size\":500,\"ttl\":60000," ends \
-	"}"
+	"\"durability\":\"default\",\"slow_policy\":\"drop_oldest\","   \
+	"\"history\":{\"size\":500,\"ttl\":60000," ends "}"
 
 static void
 setup(void)
@@ -78,10 +78,10 @@ START_TEST(a_channel_is_made_as_it_was_described)
 	call("create_channel", "r", "c",
 	    "{\"description\":\"a test\",\"metadata\":{ \"k\" : [1, 2.50] },"
 	    "\"history\":{\"size\":0,\"ttl\":250},"
-	    "\"slow_policy\":\"disconnect\"}");
+	    "\"slow_policy\":\"conflate\"}");
 	ck_assert_ptr_nonnull(strstr(fake_bus.asked,
 	    "create r:c by " FAKE_CALLER " description=a test "
-	    "metadata={\"k\":[1,2.50]} size=0 ttl=250\n"));
+	    "metadata={\"k\":[1,2.50]} size=0 ttl=250 slow=3\n"));
 	ck_assert_int_eq(reply.code, AQB_CODE_OK);
 }
 END_TEST
@@ -90,7 +90,7 @@ START_TEST(a_channel_without_settings_gets_the_defaults)
 {
 	call("create_channel", "r", "c", "{\"history\":{\"size\":null}}");
 	ck_assert_ptr_nonnull(strstr(fake_bus.asked,
-	    " description=- metadata= size=-1 ttl=-1\n"));
+	    " description=- metadata= size=-1 ttl=-1 slow=0\n"));
 }
 END_TEST
 
@@ -127,8 +127,8 @@ START_TEST(bad_settings_are_named_and_the_bus_is_not_asked)
 		{ "{\"history\":{\"size\":1,\"ttl\":-1}}", "history.ttl" },
 		{ "{\"history\":{\"ttl\":31536000001}}", "history.ttl" },
 		{ "{\"history\":{\"ttl\":true}}", "history.ttl" },
-		{ "{\"slow_policy\":\"conflate\"}", "slow_policy" },
-		{ "{\"slow_policy\":\"drop_oldest\"}", "slow_policy" },
+		{ "{\"slow_policy\":\"wait\"}", "slow_policy" },
+		{ "{\"slow_policy\":\"drop\"}", "slow_policy" },
 		{ "{\"durability\":\"for ever\"}", "durability" },
 	};
 

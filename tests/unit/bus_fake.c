@@ -287,6 +287,37 @@ has_room(struct peer *peer)
 }
 
 static void
+lose(struct peer *peer, const char *channel, uint64_t from, uint64_t to)
+{
+	struct port_slow *slow = xnew(sizeof *slow + sizeof slow->loss[0]);
+
+	slow->is_news = true;
+	slow->dropped[SLOW_DROP_OLDEST] = to - from + 1;
+	slow->limit = settings.outbox_limit;
+	slow->n = 1;
+	slow->loss[0] = (struct port_loss){ .from = from, .to = to,
+		.epoch = "e1", .room = "room" };
+	snprintf(slow->loss[0].channel, sizeof slow->loss[0].channel, "%s",
+	    channel);
+	post((struct wire *)peer, PORT_SLOW)->slow = slow;
+}
+
+void
+loses(struct peer *peer, const char *channel, uint64_t from, uint64_t to)
+{
+	lose(peer, channel, from, to);
+	settle();
+}
+
+void
+loses_and_goes(struct peer *peer, const char *channel, uint64_t from,
+    uint64_t to)
+{
+	lose(peer, channel, from, to);
+	go(peer);
+}
+
+static void
 swap_quotes(char *text)
 {
 	for (; *text != '\0'; text++) {

@@ -59,6 +59,11 @@ void go(struct peer *peer);
 /* It reads again: PORT_READY, if the bus asked. */
 void has_room(struct peer *peer);
 
+/* It lost what room:channel said from one seq to the other: PORT_SLOW. */
+void loses(struct peer *peer, const char *channel, uint64_t from, uint64_t to);
+void loses_and_goes(struct peer *peer, const char *channel, uint64_t from,
+    uint64_t to);
+
 /* The same `times` over before the bus looks: how many entries of its worker
  * it leaves for its next turn. */
 size_t has_room_often(struct peer *peer, size_t times);

@@ -54,6 +54,19 @@ note_request(struct end *e, const struct port_up *up)
 }
 
 static void
+note_slow(struct end *e, const struct port_slow *slow)
+{
+	for (size_t i = 0; i < slow->n; i++) {
+		ck_assert_uint_lt(e->loss_count, 64);
+		e->losses[e->loss_count++] = slow->loss[i];
+	}
+	e->news += slow->is_news;
+	for (int i = 0; i < SLOW_POLICIES; i++) {
+		e->dropped[i] += slow->dropped[i];
+	}
+}
+
+static void
 note(struct port_up *up)
 {
 	struct end *e = up->kind == PORT_OPENED ? NULL : end_of(up->conn);
@@ -73,6 +86,9 @@ note(struct port_up *up)
 	case PORT_READY:
 		e->readies++;
 		break;
+	case PORT_SLOW:
+		note_slow(e, up->slow);
+		break;
 	case PORT_CLOSED:
 		e->is_closed = true;
 		e->close_code = up->close_code;
@@ -84,6 +100,7 @@ note(struct port_up *up)
 	port_hello_free(&up->hello);
 	msg_unref(&up->msg);
 	free(up->why);
+	free(up->slow);
 }
 
 static bool
@@ -358,6 +375,68 @@ bus_delivers(uint32_t lane, const char *text, struct end *but, uint64_t mark)
 	d->mark = mark;
 	port_load(&worker->port, d, msg);
 	msg_unref(&msg);
+}
+
+void
+bus_publishes(uint32_t lane, enum slow_policy policy, uint64_t seq, size_t size,
+    struct end *but)
+{
+	struct port_down *d = port_add(&worker->port, PORT_DELIVER);
+	char *payload = xnew(size + 1);
+	struct aqb_position pos = { seq, "e1" };
+	struct aqb_msg *msg;
+
+	memset(payload, '7', size);
+	msg = msg_new(&(struct msg_draft){
+	    .payload = { payload, size }, .reserve = 64 });
+	msg_seal(msg,
+	    &(struct msg_fields){
+		.id = { "id", 2 },
+		.type = { "event", 5 },
+		.room = { "r", 1 },
+		.channel = { &"abcdefgh"[lane % 8], 1 },
+		.from = { "me", 2 },
+	    });
+	msg_stamp(msg, &pos);
+	d->lane = lane;
+	d->policy = (uint8_t)policy;
+	d->conn = but == NULL ? NULL : but->conn;
+	port_load(&worker->port, d, msg);
+	msg_unref(&msg);
+	free(payload);
+}
+
+uint64_t
+hears_seq(struct end *e)
+{
+	static const char key[] = "\"seq\":";
+	const char *at;
+	uint64_t seq;
+	size_t all;
+
+	listen_to(e);
+	if (e->len < 2 || e->got[0] != (0x80 | WS_TEXT)) {
+		return 0;
+	}
+	all = ws_frame_len(e->got, e->len);
+	ck_assert_uint_le(all, e->len);
+	at = memmem(e->got, all, key, strlen(key));
+	if (at == NULL) {
+		return 0;
+	}
+	seq = strtoull(at + strlen(key), NULL, 10);
+	take(e, all);
+	return seq;
+}
+
+void
+sips(struct end *e, size_t most)
+{
+	ssize_t n = recv(e->fd, e->got + e->len, most, 0);
+
+	ck_assert_int_gt(n, 0);
+	e->len += (size_t)n;
+	settle();
 }
 
 static void

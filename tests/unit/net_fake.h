@@ -37,6 +37,10 @@ struct end {
 	size_t request_count;
 	size_t rejects;
 	size_t readies;
+	struct port_loss losses[64]; /* as they came up */
+	size_t loss_count;
+	size_t news; /* PORT_SLOW that were */
+	uint64_t dropped[SLOW_POLICIES];
 	bool is_closed; /* PORT_CLOSED has come */
 	uint16_t close_code;
 	const char *close_reason;
@@ -72,5 +76,13 @@ void bus_closes(struct end *e, uint16_t code, const char *reason);
 /* To all of a lane but one (or NULL). */
 void bus_delivers(uint32_t lane, const char *text, struct end *but,
     uint64_t mark);
+/* The same of a message of a channel, with a payload of so many bytes. */
+void bus_publishes(uint32_t lane, enum slow_policy policy, uint64_t seq,
+    size_t size, struct end *but);
+
+/* All that has come is read; the seq of the next message, 0 if it has none. */
+uint64_t hears_seq(struct end *e);
+/* Only so much is read. */
+void sips(struct end *e, size_t most);
 
 #endif

@@ -42,7 +42,8 @@ create(struct peer *peer, const char *room, const char *channel)
 		.description = "what for",
 		.metadata = { "{\"a\":1}", 7 },
 		.history_size = 7,
-		.history_ttl = -1 };
+		.history_ttl = -1,
+		.slow_policy = AQB_SLOW_CONFLATE };
 	struct aqb_why why;
 
 	return bus_api(bus)->channel_create(NULL, peer->id, &spec, &why);
@@ -121,6 +122,7 @@ START_TEST(created_with_what_was_asked)
 	ck_assert_uint_eq(info.metadata.len, 7);
 	ck_assert_uint_eq(info.history_size, 7);
 	ck_assert_uint_eq(info.history_ttl, 0);
+	ck_assert_uint_eq(info.slow_policy, AQB_SLOW_CONFLATE);
 	ck_assert_int_eq(create(bob, "c", "d"), AQB_CODE_CHANNEL_EXISTS);
 }
 END_TEST

@@ -363,6 +363,26 @@ START_TEST(a_channel_that_goes_meanwhile_drops_it)
 }
 END_TEST
 
+START_TEST(s1_what_a_slow_one_lost_is_told_as_a_gap)
+{
+	loses(bob, "gone", 3, 5); /* whether the channel is there or not */
+	hears(bob, "'type':'gap'", "'room':'room','channel':'gone'",
+	    "'payload':{'from_seq':3,'to_seq':5,'epoch':'e1',"
+	    "'reason':'slow_consumer'}");
+	hears_nothing(bob);
+	hears_nothing(ada);
+}
+END_TEST
+
+START_TEST(who_goes_is_told_no_more_of_what_it_lost)
+{
+	say(bob, "{'type':'event','channel':'c:d'}");
+	loses_and_goes(bob, "gone", 3, 5);
+	ck_assert(bob->is_closed);
+	hears_nothing(bob);
+}
+END_TEST
+
 START_TEST(s8_memory_pauses_publishers_then_refuses_then_lets_them_go_on)
 {
 	settings.memory_limit = 1000;
@@ -441,6 +461,8 @@ main(void)
 	tcase_add_test(t, a_repeated_private_message_is_sent_once);
 	tcase_add_test(t, a_sender_that_goes_meanwhile_leaves_its_message);
 	tcase_add_test(t, a_channel_that_goes_meanwhile_drops_it);
+	tcase_add_test(t, s1_what_a_slow_one_lost_is_told_as_a_gap);
+	tcase_add_test(t, who_goes_is_told_no_more_of_what_it_lost);
 	tcase_add_test(t,
 	    s8_memory_pauses_publishers_then_refuses_then_lets_them_go_on);
 	tcase_add_test(t, who_is_paused_may_still_go);

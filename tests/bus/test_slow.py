@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that do not read as fast as they are sent, and too much for all of them together."""
+
+import asyncio
+import json
+import socket
+
+import pytest
+from raw import Raw
+
+LIMIT = 256 << 10
+LIMITS = ("--set", f"server.outbox_limit={LIMIT}", "--set", "storage.history_size=10",
+          "--set", "server.write_timeout=60s")
+TEXT = "x" * 2000
+
+
+class Stuck(Raw):
+    """Somebody who reads only when told to, with little room in the kernel."""
+
+    def __init__(self, port, add=()):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.settimeout(10)
+        self.socket.connect(("127.0.0.1", port))
+        self.buffer = b""
+        self.send(self.head(add=add))
+        assert self.answer()[0] == 101
+        assert json.loads(self.next())["payload"]["event"] == "welcome"
+
+    def next(self):
+        return self.frame()[1]
+
+    def say(self, **fields):
+        self.send(self.make(1, json.dumps(fields).encode()))
+
+    def join(self, channel, **fields):
+        self.say(type="command", command="join_channel", channel=channel, **fields)
+        reply = json.loads(self.next())
+        assert reply["status"] == "success", reply
+        return reply["payload"]["result"]
+
+    def hear(self):
+        """All messages up to the answer to a ping."""
+        self.say(type="ping", id="last")
+        while True:
+            opcode, payload = self.frame()
+            if opcode == 8:
+                raise AssertionError(f"closed: {payload}")
+            message = json.loads(payload)
+            if message["type"] == "pong":
+                return
+            yield message
+
+
+class Books:
+    """What one client got of its channels and what gaps told it that it would not."""
+
+    def __init__(self):
+        self.got, self.lost, self.others = {}, {}, []
+
+    def keep(self, message):
+        place = message.get("channel")
+        if message["type"] == "gap":
+            gap = message["payload"]
+            assert gap["reason"] == "slow_consumer", message
+            lost = self.lost.setdefault(place, [])
+            lost.extend(range(gap["from_seq"], gap["to_seq"] + 1))
+        elif "seq" in message:
+            got = self.got.setdefault(place, [])
+            assert not got or message["seq"] > got[-1]
+            got.append(message["seq"])
+        else:
+            self.others.append(message)
+
+    def all_of(self, place, n, own=()):
+        """Of 1 to n each was got once or is in one gap; gaps may reach over its own messages."""
+        got, lost = self.got[place], [seq for seq in self.lost.get(place, []) if seq not in own]
+        assert sorted(got + lost) == [seq for seq in range(1, n + 1) if seq not in own]
+        assert got[-1] == n, "the newest"
+
+
+async def flood(talker, channel, n, text=TEXT):
+    for _ in range(n):
+        await talker.publish(channel, text)
+    await talker.expect_nothing()
+
+
+async def channel(client, name, policy):
+    info = await client.call("create_channel", channel=name, slow_policy=policy)
+    assert info["slow_policy"] == policy
+    assert (await client.call("channel_info", channel=name))["slow_policy"] == policy
+
+
+async def read(stuck, books):
+    """Until gaps follow that were sent because it began to read: they come after an answer or two."""
+    for _ in range(3):
+        for message in await asyncio.to_thread(lambda: list(stuck.hear())):
+            books.keep(message)
+
+
+async def test_s1_the_oldest_messages_of_a_channel_that_allows_it_are_dropped_and_told(start):
+    broker = start(*LIMITS)
+    ada, bob = await broker.client(), await broker.client()
+    await channel(ada, "slow:one", "drop_oldest")
+    await bob.join("slow:one")
+    stuck, books = Stuck(broker.port), Books()
+    stuck.join("slow:one")
+    for _ in range(5):
+        await flood(ada, "slow:one", 100)
+        for _ in range(100):
+            await bob.expect(type="event")
+    await read(stuck, books)
+    books.all_of("one", 500)
+    assert len(books.lost["one"]) > 100
+    await bob.expect_nothing()
+    await broker.settle()
+    metrics = await asyncio.to_thread(broker.metrics)
+    assert metrics['arqonbus_dropped_messages_total{policy="drop_oldest"}'] == len(books.lost["one"])
+    assert metrics["arqonbus_slow_consumers_total"] == 0
+    broker.wait_log(r'msg="slow consumer" .*policy=drop_oldest')
+    stuck.close()
+
+
+async def test_s1_of_a_conflated_channel_the_newest_is_what_counts(start):
+    broker = start(*LIMITS)
+    ada = await broker.client()
+    stuck, books = Stuck(broker.port), Books()
+    for i in range(3):
+        await channel(ada, f"price:c{i}", "conflate")
+        stuck.join(f"price:c{i}")
+    for _ in range(300):
+        for i in range(3):
+            await ada.publish(f"price:c{i}", TEXT)
+    await ada.expect_nothing()
+    await read(stuck, books)
+    for i in range(3):
+        books.all_of(f"c{i}", 300)
+    assert sum(map(len, books.lost.values())) > 600
+    stuck.close()
+
+
+async def test_s1_nothing_but_what_the_channel_allows_is_dropped(start):
+    """Its own messages, private ones, those to the room and to everybody, and those of ordinary channels."""
+    broker = start(*LIMITS)
+    ada, admin = await broker.client(), await broker.admin()
+    await channel(ada, "mixed:lossy", "drop_oldest")
+    stuck, books = Stuck(broker.port), Books()
+    stuck.join("mixed:lossy")
+    stuck.join("mixed:plain")
+    who = (await ada.call("channel_info", channel="mixed:plain"))["members"][0]["client_id"]
+    own, n = set(), 0
+    for i in range(20):
+        await flood(ada, "mixed:lossy", 25)
+        n += 25
+        stuck.say(type="event", channel="mixed:lossy", payload="mine", ack=True, id=f"own{i}")
+        while (await ada.call("channel_info", channel="mixed:lossy"))["message_count"] == n:
+            pass
+        n += 1
+        own.add(n)
+        await ada.publish("mixed:plain", i)
+        await ada.send(type="event", room="mixed", payload=i)
+        await ada.send(type="private", to=who, payload=i)
+        await admin.send(type="system", room="*", payload=i)
+        await admin.expect_nothing()
+        await ada.expect(type="system")
+        await ada.expect_nothing()
+    await read(stuck, books)
+    books.all_of("lossy", n, own)
+    assert len(books.lost["lossy"]) > 100 and books.got["plain"] == list(range(1, 21))
+    kinds = [m["type"] for m in books.others]
+    assert [kinds.count(k) for k in ("ack", "private", "event", "system")] == [20, 20, 20, 20], kinds
+    stuck.close()
+
+
+async def test_s1_a_slow_one_is_still_closed_for_ordinary_channels(start):
+    broker = start(*LIMITS, "--set", "server.close_timeout=10s")
+    ada = await broker.client()
+    await channel(ada, "both:lossy", "drop_oldest")
+    stuck = Stuck(broker.port)
+    stuck.join("both:lossy")
+    stuck.join("both:plain")
+    for _ in range(20):
+        await flood(ada, "both:lossy", 20)
+        await flood(ada, "both:plain", 20)
+    await broker.wait_metric("arqonbus_slow_consumers_total", lambda n: n == 1)
+    stuck.send(stuck.make(8, b"\x0f\xa8"))
+    reason = await asyncio.to_thread(stuck.closed, 4008)
+    assert f"limit {LIMIT}" in reason, reason
+    stuck.close()
+
+
+async def test_s1_who_takes_nothing_is_closed_in_time_whatever_the_policy(start):
+    broker = start(*LIMITS, "--set", "server.write_timeout=300ms")
+    ada = await broker.client()
+    await channel(ada, "late:one", "conflate")
+    stuck = Stuck(broker.port)
+    stuck.join("late:one")
+    await flood(ada, "late:one", 500)
+    await broker.wait_metric("arqonbus_slow_consumers_total", lambda n: n == 1)
+    broker.wait_log(r'msg="slow consumer" .*policy=disconnect dropped=\d+ bytes=\d+ limit=\d+ stuck_ms=300')
+    stuck.close()
+
+
+async def test_s1_leaving_and_coming_back_keeps_the_books_exact(start):
+    """What was sent in between comes from the history, and no gap may say that it does not."""
+    broker = start(*LIMITS, "--set", "storage.history_size=1000")
+    ada = await broker.client()
+    await channel(ada, "back:one", "drop_oldest")
+    stuck, books = Stuck(broker.port), Books()
+    where = stuck.join("back:one")
+    await flood(ada, "back:one", 60)
+    stuck.say(type="command", command="leave_channel", channel="back:one")
+    while (await ada.call("channel_info", channel="back:one"))["member_count"] == 1:
+        pass
+    await flood(ada, "back:one", 5)
+    stuck.say(type="command", command="join_channel", channel="back:one", since={"seq": 60, "epoch": where["epoch"]})
+    while (await ada.call("channel_info", channel="back:one"))["member_count"] == 0:
+        pass
+    await flood(ada, "back:one", 300)
+    await read(stuck, books)
+    books.all_of("one", 365)
+    assert {61, 62, 63, 64, 65} <= set(books.got["one"])
+    assert len(books.lost["one"]) > 50
+    stuck.close()
+
+
+async def test_s1_compressed_and_binary_messages_are_dropped_alike(start):
+    broker = start(*LIMITS, "--set", "server.deflate=yes")
+    ada = await broker.client(compression=None)
+    await channel(ada, "form:one", "drop_oldest")
+    stuck = Stuck(broker.port, add=["Sec-WebSocket-Extensions: permessage-deflate"])
+    plain, books = Stuck(broker.port), Books()
+    for peer in (stuck, plain):
+        peer.join("form:one")
+    for i in range(40):
+        await flood(ada, "form:one", 10, "".join(chr(32 + (i * k * 7) % 90) for k in range(20000)))
+    await read(plain, books)
+    books.all_of("one", 400)
+    await broker.wait_metric("arqonbus_deflate_output_bytes_total", lambda n: n > 0)
+    for peer in (stuck, plain):
+        peer.close()
+
+
+async def test_s1_the_policy_of_channels_that_have_none_is_configured(start):
+    broker = start(*LIMITS, "--set", "server.slow_policy=drop_oldest")
+    ada = await broker.client()
+    stuck, books = Stuck(broker.port), Books()
+    stuck.join("any:one")
+    assert (await ada.call("channel_info", channel="any:one"))["slow_policy"] == "drop_oldest"
+    await flood(ada, "any:one", 400)
+    await read(stuck, books)
+    books.all_of("one", 400)
+    stuck.close()
+
+
+@pytest.mark.parametrize("policy", ["wait", "", "DROP_OLDEST"])
+async def test_s1_a_policy_that_is_none_is_refused_and_the_three_are_named(broker, policy):
+    ada = await broker.client()
+    error = await ada.refused("INVALID_ARGUMENT", "create_channel", "slow_policy", channel="none:one",
+                              slow_policy=policy)
+    if policy:
+        assert all(p in error["message"] for p in ("disconnect", "drop_oldest", "conflate")), error
