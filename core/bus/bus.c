@@ -23,6 +23,7 @@
 #include "bus/dedupe.h"
 #include "bus/drain.h"
 #include "bus/group.h"
+#include "bus/overload.h"
 #include "bus/publish.h"
 #include "bus/router.h"
 #include "bus/session.h"
@@ -285,78 +286,11 @@ bus_deliver(struct bus *bus, uint32_t lane, struct aqb_msg *msg,
 	}
 }
 
-void
-bus_pause(struct client *client)
-{
-	if (!client->paused && !client->dropped) {
-		client->paused = true;
-		port_post(client->conn, PORT_PAUSE);
-	}
-}
-
-static void
-resume_all(struct bus *bus)
-{
-	struct client *client;
-
-	TAILQ_FOREACH (client, &bus->clients, link) {
-		if (client->paused) {
-			client->paused = false;
-			port_post(client->conn, PORT_RESUME);
-		}
-	}
-}
-
-/* Compare what is used with the limit; between 80 and 90 % nothing changes,
- * so that it does not swing. */
-static void
-watch_memory(struct bus *bus)
-{
-	uint64_t limit = bus->conf.memory_limit;
-	uint64_t messages, used;
-	enum memory_state before = bus->memory;
-
-	if (limit == 0) {
-		return;
-	}
-	store_usage(bus->store, &messages, &used);
-	used += bus->group_bytes;
-	for (size_t i = 0; i < bus->ports; i++) {
-		used += count_get(&bus->port[i]->outbox_bytes) +
-		    port_waiting(bus->port[i]);
-	}
-	if (used >= limit) {
-		bus->memory = MEMORY_FULL;
-	} else if (used >= limit / 10 * 9) {
-		bus->memory = MEMORY_SHORT;
-	} else if (used < limit / 10 * 8) {
-		bus->memory = MEMORY_PLENTY;
-	}
-	if (bus->memory == before) {
-		return;
-	}
-	if (bus->memory == MEMORY_PLENTY) {
-		LOG(AQB_INFO, "memory: there is room again", FN("used", used),
-		    FN("limit", limit));
-		resume_all(bus);
-	} else if (before == MEMORY_PLENTY) {
-		LOG(AQB_WARNING, "memory: short; publishers are paused",
-		    FN("used", used), FN("limit", limit));
-	}
-}
-
 uint64_t
 bus_group_messages(const struct bus *bus)
 {
 	OBJ_CHECK(bus, BUS_MAGIC);
 	return bus->group_messages;
-}
-
-bool
-bus_is_short_of_memory(const struct bus *bus)
-{
-	OBJ_CHECK(bus, BUS_MAGIC);
-	return bus->memory != MEMORY_PLENTY;
 }
 
 static void
@@ -429,7 +363,7 @@ bus_turn_end(void *arg)
 	for (size_t i = 0; i < bus->ports; i++) {
 		route_some(bus, bus->port[i]);
 	}
-	watch_memory(bus);
+	overload_watch_memory(bus);
 	for (size_t i = 0; i < bus->ports; i++) {
 		port_end_bus_turn(bus->port[i]);
 	}

@@ -125,7 +125,15 @@ uint64_t bus_clients(const struct bus *bus);
 uint64_t bus_remote_clients(const struct bus *bus);
 uint64_t bus_nodes(const struct bus *bus);
 
-/* Do outboxes and history fill 90 % of the memory limit? */
+/* Do outboxes and history fill so much of the memory limit that publishers are
+ * paused? */
 bool bus_is_short_of_memory(const struct bus *bus);
+
+/* Of so many ms, so many went by in long turns; twice a second. */
+void bus_note_load(struct bus *bus, uint64_t elapsed, uint64_t lagged);
+bool bus_is_busy(const struct bus *bus);
+
+/* Why nobody may come in now, for ever the same text; NULL: all may. */
+const char *bus_refusal(const struct bus *bus);
 
 #endif

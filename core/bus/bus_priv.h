@@ -32,9 +32,10 @@ TAILQ_HEAD(member_list, member);
 TAILQ_HEAD(remote_member_list, remote_member);
 
 enum memory_state {
-	MEMORY_PLENTY, /* under 80 % of the limit, or on the way there */
-	MEMORY_SHORT,  /* over 90 %: publishers are paused */
-	MEMORY_FULL,   /* over 100 %: publishes are refused */
+	MEMORY_PLENTY, /* nothing is done; see overload.h */
+	MEMORY_TIGHT,  /* publishers are paused */
+	MEMORY_SHORT,  /* and publishes and connections refused */
+	MEMORY_FULL,   /* and consumers cut */
 };
 
 struct bus {
@@ -77,6 +78,8 @@ struct bus {
 	struct absent *absents;  /* left by lost connections, in their grace */
 
 	enum memory_state memory;
+	uint64_t cut_at; /* when consumers were last cut, monotonic ms */
+	uint32_t busy;   /* beats in a row with long turns */
 
 	/* What groups keep, and what they have given out. */
 	uint64_t group_messages, group_bytes, group_given;

@@ -42,14 +42,15 @@ struct card;
 struct client {
 	uint32_t magic;
 	enum client_type type;
-	bool admin;
-	bool binary; /* takes binary messages as they came */
-	bool resumed;
-	bool dropped;  /* its connection is being closed by us */
-	bool detached; /* out of all tables; waits for its connection */
+	bool admin : 1;
+	bool binary : 1; /* takes binary messages as they came */
+	bool resumed : 1;
+	bool dropped : 1;  /* its connection is being closed by us */
+	bool detached : 1; /* out of all tables; waits for its connection */
 	bool paused : 1;
 	bool asked : 1;      /* PORT_TELL is on its way: PORT_READY will come */
 	bool is_leaving : 1; /* it was told that the broker stops */
+	uint16_t recent;     /* messages since the last beat that was busy */
 	char id[CLIENT_ID_SIZE];
 	uint16_t violations;
 	uint32_t channel_count;

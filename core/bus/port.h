@@ -138,6 +138,8 @@ enum port_down_kind {
 	PORT_RESUME,  /* conn */
 	PORT_BINARY,  /* conn: binary messages go to it as they came */
 	PORT_TEXT,    /* conn: as text, which is how it begins */
+	PORT_CUT,     /* bytes: close who has the fullest outboxes, until so
+		       * much memory is free */
 	PORT_TELL,    /* conn: answer PORT_READY, once, as soon as its outbox
 		       * is under half of what it may hold */
 };
@@ -150,6 +152,7 @@ struct port_down {
 	struct port_conn *conn;
 	struct aqb_msg *msg; /* taken */
 	char *reason;        /* taken (free), or NULL; at most 123 bytes */
+	uint64_t bytes; /* CUT */
 	/* DELIVER: not 0: to each connection once for each mark. */
 	uint64_t mark;
 	uint64_t received_us; /* DELIVER: of the request, 0 if of none */

@@ -9,6 +9,7 @@
 #include "bus/group.h"
 #include "bus/join.h"
 #include "bus/notice.h"
+#include "bus/overload.h"
 #include "bus/private.h"
 #include "bus/publish.h"
 #include "bus/remote.h"
@@ -350,30 +351,6 @@ router_reject(struct client *client, const struct port_up *up)
 	}
 }
 
-/* Over 90 % of the memory limit whoever publishes is paused until there is
- * room again; at the limit publishes are refused. */
-static bool
-is_refused_for_memory(struct client *client, const struct port_up *up)
-{
-	struct bus *bus = client->bus;
-	struct aqb_why why;
-
-	if (bus->memory == MEMORY_PLENTY) {
-		return false;
-	}
-	if (!group_is_at_work(client)) {
-		bus_pause(client); /* else it could not ack any more */
-	}
-	if (bus->memory != MEMORY_FULL) {
-		return false;
-	}
-	reject_until(&why, AQB_CODE_OVERLOADED, 1000,
-	    "memory: outboxes and history fill the limit of %llu bytes",
-	    (unsigned long long)bus->conf.memory_limit);
-	client_error(client, up->env.id, AQB_CODE_OVERLOADED, &why);
-	return true;
-}
-
 /* Never refused for memory: acks are how groups let go of theirs. */
 static void
 ack_of_member(struct client *client, const struct envelope *env)
@@ -423,7 +400,7 @@ router_request(struct client *client, struct port_up *up)
 	}
 	client->received++;
 	client->bus->received++;
-	if (!is_refused_for_memory(client, up)) {
+	if (overload_admits(client, up->env.id)) {
 		code = route(client, up, &why);
 		if (code != AQB_CODE_OK) {
 			client_error(client, up->env.id, code, &why);

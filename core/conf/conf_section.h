@@ -36,6 +36,7 @@ struct conf_server {
 	uint64_t write_timeout; /* ms without a byte taken */
 	uint32_t slow_policy;   /* enum slow_policy */
 	uint64_t memory_limit;  /* bytes, outboxes and history */
+	uint64_t lag_limit;     /* ms of a turn, 0 = any */
 	const char *default_room;
 	const char *bootstrap; /* "room:channel,.." */
 	bool auto_create;

@@ -113,8 +113,14 @@ const struct conf_row conf_table[] = {
 	    "drop_oldest drops the oldest messages that wait for it, and "
 	    "conflate all but the newest.") },
 	{ BYTES(server, memory_limit, MIB, 1024 * GIB, "1GiB",
-	    "How much all waiting messages and the history may take together "
-	    "before publishers have to wait.") },
+	    "How much all waiting messages and the history may take together. "
+	    "From 85 % on publishers have to wait, from 90 % on publishes and "
+	    "connections are refused, and from 100 % on the slowest clients "
+	    "are closed; below 80 % all is as before.") },
+	{ TIME(server, lag_limit, 0, HOUR, "100ms",
+	    "How long one turn of work may take. When turns take longer for a "
+	    "second, connections are refused; when they go on so, the busiest "
+	    "publishers have to wait. 0 never minds.") },
 	{ STRING(server, default_room, 64, "general",
 	    "The room of a channel that is named without one.") },
 	{ STRING(server, bootstrap, 65535, BOOTSTRAP,

@@ -38,6 +38,9 @@ static const struct {
 	    "Publishes whose id was seen before; not delivered again." },
 	[METRIC_PRIVATE_TOTAL] = { "arqonbus_private_delivered_total",
 	    "Deliveries of private messages." },
+	[METRIC_PAUSED_TOTAL] = { "arqonbus_publishers_paused_total",
+	    "Times that a client was not read from for want of memory or "
+	    "time." },
 	[METRIC_REJECTED_TOTAL] = { "arqonbus_rejected_total",
 	    "Messages and requests refused, by error code." },
 	[METRIC_STRAY_ANSWERS_TOTAL] = { "arqonbus_stray_answers_total",

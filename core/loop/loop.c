@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "loop/timer.h"
@@ -34,7 +35,10 @@ struct loop {
 	bool busy; /* the last turn left work */
 	struct event_base *base;
 	struct wheel *wheel;
-	uint64_t now; /* 0: not asked for in this turn */
+	uint64_t now;       /* 0: not asked for in this turn */
+	uint64_t began;     /* `now`, of the clock itself */
+	uint64_t lag_limit; /* ms; 0: none */
+	atomic_uint_fast64_t lagged;
 
 	/* Of the monotonic clock, ms: see loop_clock(). */
 	uint64_t seen;
@@ -214,6 +218,7 @@ loop_now(struct loop *loop)
 	OBJ_CHECK(loop, LOOP_MAGIC);
 	if (loop->now == 0) {
 		loop->now = loop_clock(loop);
+		loop->began = loop->seen;
 	}
 	return loop->now;
 }
@@ -256,6 +261,35 @@ loop_turn_events(struct loop *loop, bool wait)
 }
 
 void
+loop_set_lag_limit(struct loop *loop, uint64_t limit)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	loop->lag_limit = limit;
+}
+
+uint64_t
+loop_lagged(const struct loop *loop)
+{
+	OBJ_CHECK(loop, LOOP_MAGIC);
+	return count_get(&loop->lagged);
+}
+
+/* The turn is over.  One in which nobody asked what time it is did little. */
+static void
+note_lag(struct loop *loop)
+{
+	uint64_t took;
+
+	if (loop->lag_limit == 0 || loop->now == 0) {
+		return;
+	}
+	took = clock_mono_ms() - loop->began;
+	if (took > loop->lag_limit) {
+		count_add(&loop->lagged, took);
+	}
+}
+
+void
 loop_turn(struct loop *loop, bool wait)
 {
 	OBJ_CHECK(loop, LOOP_MAGIC);
@@ -265,6 +299,7 @@ loop_turn(struct loop *loop, bool wait)
 	for (size_t i = 0; i < loop->ends; i++) {
 		loop->busy |= loop->end[i].fn(loop->end[i].arg);
 	}
+	note_lag(loop);
 }
 
 void

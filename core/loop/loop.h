@@ -31,6 +31,11 @@ uint64_t loop_now(struct loop *loop);
 /* The same, read anew. */
 uint64_t loop_clock(struct loop *loop);
 
+/* How long a turn may take, ms, and how many ms went by so far in turns that
+ * took longer; 0: any time is right.  The second from any thread. */
+void loop_set_lag_limit(struct loop *loop, uint64_t limit);
+uint64_t loop_lagged(const struct loop *loop);
+
 /* Run turns until loop_stop(). */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);

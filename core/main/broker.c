@@ -66,6 +66,7 @@ struct broker {
 	struct timer opening;
 	uint64_t opens_at;   /* the doors, at the latest */
 	uint64_t last_stats; /* monotonic ms */
+	uint64_t last_beat;
 	bool stopping;
 	char node[256];
 };
@@ -204,7 +205,9 @@ on_beat(void *arg)
 	now = loop_now(b->loop);
 	every = b->conf->telemetry.stats_interval;
 	health_set_failed_plugins(plugins_failed(b->plugins));
-	listener_set_full(b->listener, bus_is_short_of_memory(b->bus));
+	bus_note_load(b->bus, now - b->last_beat, crew_lagged(b->crew));
+	b->last_beat = now;
+	crew_set_refusal(b->crew, bus_refusal(b->bus));
 	if (now - b->last_stats >= every) {
 		bus_tick(b->bus, now - b->last_stats);
 		b->last_stats = now;
@@ -339,6 +342,7 @@ put_together(struct broker *b)
 	loop_at_turn_end(b->loop, bus_turn_end, b->bus);
 	loop_before_wait(b->loop, bus_has_work, b->bus);
 	b->crew = crew_new(b->loop, &net, b->conf->server.io_threads);
+	crew_set_lag_limit(b->crew, b->conf->server.lag_limit);
 	for (uint32_t i = 0; i < b->crew->size; i++) {
 		struct worker *w = b->crew->worker[i];
 
@@ -483,7 +487,7 @@ broker_start(struct broker *b, struct aqb_why *why)
 	watch_signals(b);
 	crew_start(b->crew);
 	health_beat();
-	b->last_stats = loop_now(b->loop);
+	b->last_stats = b->last_beat = loop_now(b->loop);
 	on_beat(b);
 	timer_set(b->loop, &b->probe, b->conf->storage.probe_interval);
 	LOG(AQB_INFO, "listening", F("host", c->host),

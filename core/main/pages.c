@@ -140,6 +140,9 @@ put_bus(const struct pages *pages, struct buf *b)
 	metric_put(b, "arqonbus_memory_short",
 	    "1 while memory is short and publishers are paused.", "gauge",
 	    bus_is_short_of_memory(pages->bus));
+	metric_put(b, "arqonbus_busy",
+	    "1 while turns are long and connections are refused.", "gauge",
+	    bus_is_busy(pages->bus));
 	metric_put(b, "arqonbus_group_messages",
 	    "Messages that groups keep: waiting, or given and not acked.",
 	    "gauge", bus_group_messages(pages->bus));

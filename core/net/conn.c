@@ -308,6 +308,7 @@ conn_drop_slow(struct conn *conn, uint64_t stuck, const char *fmt, ...)
 	conn->lost = true;
 	conn->close_reason = "slow consumer";
 	shed_report_end(conn, outq_drop_unsent(&conn->out), bytes, stuck);
+	outq_compact(&conn->out, &conn->worker->pool);
 	conn_close(conn, 4008, reason);
 }
 

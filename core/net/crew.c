@@ -34,6 +34,7 @@ crew_new(struct loop *core, const struct net_conf *conf, uint32_t threads)
 
 	assert(threads <= CREW_MAX);
 	crew->magic = CREW_MAGIC;
+	crew->core = core;
 	crew->has_threads = threads > 0;
 	crew->size = threads > 0 ? threads : 1;
 	share.max_half_open =
@@ -158,6 +159,53 @@ crew_close_doors(struct crew *crew)
 			close_door(w);
 		}
 	}
+}
+
+void
+crew_set_refusal(struct crew *crew, const char *reason)
+{
+	OBJ_CHECK(crew, CREW_MAGIC);
+	for (uint32_t i = 0; i < crew->size; i++) {
+		atomic_store(&crew->worker[i]->refusal, reason);
+	}
+}
+
+static struct loop *
+loop_of(const struct crew *crew, uint32_t i)
+{
+	return i < CREW_MAX ? crew->loop[i] : crew->core;
+}
+
+void
+crew_set_lag_limit(struct crew *crew, uint64_t limit)
+{
+	OBJ_CHECK(crew, CREW_MAGIC);
+	for (uint32_t i = 0; i <= CREW_MAX; i++) {
+		if (loop_of(crew, i) != NULL) {
+			loop_set_lag_limit(loop_of(crew, i), limit);
+		}
+	}
+}
+
+uint64_t
+crew_lagged(struct crew *crew)
+{
+	uint64_t most = 0;
+
+	OBJ_CHECK(crew, CREW_MAGIC);
+	for (uint32_t i = 0; i <= CREW_MAX; i++) {
+		struct loop *loop = loop_of(crew, i);
+		uint64_t before = crew->lagged[i];
+
+		if (loop == NULL) {
+			continue;
+		}
+		crew->lagged[i] = loop_lagged(loop);
+		if (crew->lagged[i] - before > most) {
+			most = crew->lagged[i] - before;
+		}
+	}
+	return most;
 }
 
 uint64_t

@@ -33,6 +33,8 @@ struct crew {
 	struct worker *worker[CREW_MAX];
 	struct loop *loop[CREW_MAX]; /* with threads: the workers' own */
 	uint64_t thread[CREW_MAX];   /* pthread_t */
+	struct loop *core;
+	uint64_t lagged[CREW_MAX + 1]; /* as it was; the last is the core's */
 	struct net_counters count;   /* the listener's */
 };
 
@@ -54,6 +56,15 @@ struct worker *crew_choose(const struct crew *crew);
 /* From now on nobody becomes a client any more: an upgrade is answered 503.
  * Pages are served to the end. */
 void crew_close_doors(struct crew *crew);
+
+/* Answer 503 with this reason, which lives for ever, to who wants to come in;
+ * NULL: all may.  Pages are served all the same. */
+void crew_set_refusal(struct crew *crew, const char *reason);
+
+/* How long turns may take, ms; and how many of the last ms went by in longer
+ * ones, on the loop of which it is most. */
+void crew_set_lag_limit(struct crew *crew, uint64_t limit);
+uint64_t crew_lagged(struct crew *crew);
 
 /* How many there are, of all workers together. */
 uint64_t crew_connections(const struct crew *crew);

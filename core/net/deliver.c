@@ -316,7 +316,7 @@ drop_slow(struct worker *w)
 			continue;
 		}
 		if (is_over(conn) && conn->sheds && !conn->lost) {
-			conn->lost = !shed(conn);
+			conn->lost = !shed(conn, w->conf.outbox_limit / 2);
 		}
 		if (!is_over(conn)) {
 			conn->slow = false;

@@ -34,7 +34,6 @@ struct listener {
 	int fd;
 	int spare_fd; /* given up to accept one more when there are none */
 	uint16_t port;
-	bool full;
 	struct loop *loop;
 	struct net_conf conf;
 	struct crew *crew;
@@ -56,11 +55,6 @@ judge(struct listener *l, const struct sockaddr *address, struct newcomer *n)
 {
 	const struct net_conf *c = &l->conf;
 
-	if (l->full) {
-		snprintf(n->reason, sizeof n->reason,
-		    "the broker is short of memory");
-		return 503;
-	}
 	if (crew_connections(l->crew) >= c->max_connections) {
 		snprintf(n->reason, sizeof n->reason,
 		    "the limit of %u connections is reached",
@@ -296,11 +290,4 @@ listener_port(const struct listener *l)
 {
 	OBJ_CHECK(l, LISTENER_MAGIC);
 	return l->port;
-}
-
-void
-listener_set_full(struct listener *l, bool full)
-{
-	OBJ_CHECK(l, LISTENER_MAGIC);
-	l->full = full;
 }

@@ -27,7 +27,4 @@ void listener_hold(struct listener *l, bool hold);
 
 uint16_t listener_port(const struct listener *l);
 
-/* While full, newcomers are answered 503. */
-void listener_set_full(struct listener *l, bool full);
-
 #endif

@@ -11,6 +11,7 @@
 
 #define RANGES_MAX 4096 /* of one connection, not told yet */
 #define NEWS_EVERY 1000 /* ms */
+#define WORTH 16        /* part of an outbox for which nobody is cut */
 
 /* Messages of one series, all lost. */
 struct range {
@@ -128,7 +129,7 @@ on_lost(void *arg, const struct mark *m)
 }
 
 bool
-shed(struct conn *conn)
+shed(struct conn *conn, uint64_t goal)
 {
 	struct worker *w = conn->worker;
 	struct loss *l = get(conn);
@@ -137,8 +138,7 @@ shed(struct conn *conn)
 		return false;
 	}
 	l->round = ++w->shed_round;
-	if (!outq_shed(&conn->out, w->conf.outbox_limit / 2, l->round, on_lost,
-		l) ||
+	if (!outq_shed(&conn->out, goal, l->round, on_lost, l) ||
 	    l->is_broken) {
 		return false;
 	}
@@ -266,4 +266,63 @@ shed_forget(struct conn *conn)
 		drop_ranges(l);
 		free(l);
 	}
+}
+
+static int
+fullest_first(const void *a, const void *b)
+{
+	uint64_t x = (*(struct conn *const *)a)->out.bytes;
+	uint64_t y = (*(struct conn *const *)b)->out.bytes;
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Those that it is worth while to look at, fullest first. */
+static void
+find_fullest(struct worker *w, struct conn_vector *v)
+{
+	struct conn *conn;
+
+	TAILQ_FOREACH (conn, &w->conns, link) {
+		if (conn->state == CONN_OPEN && conn->blocked &&
+		    conn->out.bytes >= w->conf.outbox_limit / WORTH) {
+			worker_add(v, conn);
+		}
+	}
+	if (v->n > 1) {
+		qsort(v->conn, v->n, sizeof(struct conn *), fullest_first);
+	}
+}
+
+static void
+cut(struct conn *conn, uint64_t goal)
+{
+	uint64_t least = conn->worker->conf.outbox_limit / WORTH;
+	bool is_whole = !conn->sheds || shed(conn, least);
+
+	shed_report(conn);
+	if (is_whole && conn->out.bytes < least) {
+		return;
+	}
+	conn_drop_slow(conn, 0,
+	    "slow consumer: %llu bytes queued, memory is short of %llu",
+	    (unsigned long long)conn->out.bytes, (unsigned long long)goal);
+}
+
+void
+shed_cut(struct worker *w, uint64_t bytes)
+{
+	uint64_t held = count_get(w->pool.bytes);
+	uint64_t goal = held > bytes ? held - bytes : 0;
+	struct conn_vector v = { 0 };
+
+	find_fullest(w, &v);
+	for (size_t i = 0; i < v.n; i++) {
+		held = count_get(w->pool.bytes);
+		if (held <= goal) {
+			break;
+		}
+		cut(v.conn[i], held - goal);
+	}
+	free(v.conn);
 }

@@ -17,9 +17,9 @@
 struct conn;
 struct worker;
 
-/* Drop what may be dropped.  False: it does not fit all the same, for want of
+/* Drop what may be dropped, until less than `goal` bytes wait.  False: it does not fit all the same, for want of
  * memory, and the connection must go. */
-bool shed(struct conn *conn);
+bool shed(struct conn *conn, uint64_t goal);
 
 /* Tell the bus what the connection has lost, if its outbox is under half the
  * limit. */
@@ -29,6 +29,10 @@ void shed_report(struct conn *conn);
  * `stuck`: ms in which it took nothing, or 0. */
 void shed_report_end(struct conn *conn, uint64_t dropped, uint64_t bytes,
     uint64_t stuck);
+
+/* Free so many bytes: have those with the fullest outboxes, of which the socket
+ * takes nothing, drop what they may, and close them if that is not enough. */
+void shed_cut(struct worker *w, uint64_t bytes);
 
 /* The connection leaves a lane, or all: what it gets later does not go on where
  * that ends which waits now. */

@@ -275,11 +275,16 @@ upgrade(struct conn *conn, const struct http_request *req)
 {
 	char accept[WS_ACCEPT_SIZE];
 	const char *reason;
+	const char *refusal = atomic_load(&conn->worker->refusal);
 	int status = http_upgrade(req, accept, &reason);
 
 	if (status == 101 && conn->worker->is_closed) {
 		status = 503;
 		reason = "the broker stops";
+	} else if (status == 101 && refusal != NULL) {
+		count_add(&conn->worker->count.refused, 1);
+		status = 503;
+		reason = refusal;
 	}
 	if (status != 101) {
 		upgrade_refuse(conn, status, reason);

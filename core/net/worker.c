@@ -15,6 +15,7 @@
 #include "net/peers.h"
 #include "net/read.h"
 #include "net/series.h"
+#include "net/shed.h"
 #include "proto/deflate.h"
 
 #define REFUSED_MAX 256 /* refused connections that may linger */
@@ -284,6 +285,9 @@ obey(struct worker *w, struct port_down *d)
 		break;
 	case PORT_TEXT:
 		conn->form &= (uint8_t)~FORM_BINARY;
+		break;
+	case PORT_CUT:
+		shed_cut(w, d->bytes);
 		break;
 	case PORT_TELL:
 		tell_when_ready(conn);

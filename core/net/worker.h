@@ -87,6 +87,7 @@ struct worker {
 	struct net_counters count;
 	atomic_uint_fast64_t connections; /* newcomers, too */
 	atomic_uint_fast64_t half_open;
+	_Atomic(const char *) refusal; /* why nobody may come in, or NULL */
 	struct hist routing;
 
 	TAILQ_HEAD(conn_list, conn) conns; /* oldest first */

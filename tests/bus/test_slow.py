@@ -4,7 +4,9 @@
 import asyncio
 import json
 import random
+import re
 import socket
+import threading
 import zlib
 
 import pytest
@@ -264,6 +266,146 @@ async def test_s1_the_policy_of_channels_that_have_none_is_configured(start):
     await read(stuck, books)
     books.all_of("one", 400)
     stuck.close()
+
+
+async def test_s2_many_slow_readers_are_cut_before_memory_runs_out(start):
+    """Each asks for half an outbox of history of its own and reads none of it."""
+    broker = start("--set", "server.memory_limit=24MiB", "--set", "server.write_timeout=60s",
+                   "--set", "server.outbox_limit=4MiB")
+    ada = await broker.client()
+    for i in range(9):
+        await ada.publish("past:one", "x" * 60000)
+    await ada.expect_nothing()
+    before = broker.memory()
+    readers = [Stuck(broker.port) for _ in range(40)]
+    for i in range(2000):
+        readers[i % 40].say(type="command", command="history", room="past", channel="one")
+        await ada.expect_nothing()
+        if i % 40 == 0 and "memory: full" in broker.log():
+            break
+    await asyncio.to_thread(broker.wait_log, "memory: full; the slowest consumers are cut")
+    await broker.wait_metric("arqonbus_slow_consumers_total", lambda n: n > 0)
+    await broker.wait_metric("arqonbus_outbox_bytes", lambda n: n < 24 << 20)
+    assert broker.memory() - before < 64 << 20
+    assert re.search(r'msg="slow consumer" .*policy=disconnect', broker.log())
+    assert (await asyncio.to_thread(broker.metrics))["arqonbus_clients"] > 2, "not all of them"
+    for reader in readers:
+        reader.close()
+    await broker.wait_metric("arqonbus_memory_short", lambda n: n == 0)
+    await ada.join("past:two", echo=True)
+    await ada.publish("past:two", "again")
+    await ada.expect(type="event", payload="again")
+
+
+async def test_s3_a_message_is_in_memory_once_for_all_that_wait_for_it(start):
+    broker = start("--set", "server.write_timeout=60s", "--set", "server.outbox_limit=16MiB")
+    ada = await broker.client()
+    readers = [Stuck(broker.port) for _ in range(100)]
+    for reader in readers:
+        reader.join("shared:one")
+    before = broker.memory()
+    for _ in range(100):
+        await ada.publish("shared:one", "x" * 60000)
+    await ada.expect_nothing()
+    await broker.settle()
+    metrics = await asyncio.to_thread(broker.metrics)
+    assert metrics["arqonbus_outbox_bytes"] < 8 << 20 and metrics["arqonbus_slow_consumers_total"] == 0
+    assert broker.memory() - before < 64 << 20, "of 600 MB that wait"
+    for reader in readers:
+        reader.close()
+
+
+async def test_s8_short_of_memory_publishes_and_connections_are_refused_until_there_is_room(start):
+    broker = start("--set", "server.memory_limit=8MiB", "--set", "storage-memory.memory_limit=16MiB",
+                   "--set", "storage.history_size=100000", "--set", "storage.history_ttl=2s")
+    clients = [await broker.client() for _ in range(40)]
+    refused = None
+    for i in range(1000):
+        ada = clients[i % len(clients)]
+        await ada.publish("full:one", "x" * 60000)
+        if i % 20 == 0 and "publishes and connections are refused" in broker.log():
+            break
+        if i % len(clients) == 0 and "publishers are paused" not in broker.log():
+            await ada.expect_nothing()
+    fresh = clients[-1]
+    for ada in reversed(clients):
+        try:
+            message = await asyncio.wait_for(ada.ws.recv(), 0.05)
+        except asyncio.TimeoutError:
+            continue
+        refused = json.loads(message)
+        break
+    assert refused and refused["payload"]["code"] == "OVERLOADED" and refused["payload"]["retry_after_ms"] > 0
+    status = 101
+    while status != 503:
+        peer = Raw(broker.port)
+        peer.send(peer.head())
+        status, headers = peer.answer()
+        peer.close()
+    assert 1 <= int(headers["retry-after"]) <= 5
+    assert broker.http("/health")[0] == 200, "who asks how it is gets an answer"
+    assert (await asyncio.to_thread(broker.metrics))["arqonbus_memory_short"] == 1
+    await asyncio.to_thread(broker.wait_log, "memory: there is room again")
+    while status != 101:
+        peer = Raw(broker.port)
+        peer.send(peer.head())
+        status, _ = peer.answer()
+        peer.close()
+    bob = await broker.client()
+    await bob.publish("full:two", 1, ack=True)
+    await bob.expect(type="ack")
+    assert fresh is not None
+
+
+class Firehose(threading.Thread):
+    """Publishes as fast as it is read from, until it is told to stop."""
+
+    def __init__(self, port, channel):
+        super().__init__(daemon=True)
+        self.peer, self.stop = Raw(port).open(), False
+        text = json.dumps({"type": "event", "channel": channel, "payload": "x"}).encode()
+        self.many = self.peer.make(1, text) * 1000
+
+    def run(self):
+        try:
+            while not self.stop:
+                self.peer.send(self.many)
+        except OSError:
+            pass
+
+
+async def test_s9_a_busy_broker_refuses_connections_and_pauses_the_busiest(start):
+    broker = start("--set", "server.lag_limit=1ms", "--set", "storage.history_size=10")
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("busy:quiet")
+    await channel(ada, "busy:one", "conflate")
+    readers = [Stuck(broker.port) for _ in range(100)]
+    for reader in readers:
+        reader.join("busy:one")
+    hoses = [Firehose(broker.port, "busy:one") for _ in range(8)]
+    for hose in hoses:
+        hose.start()
+    await asyncio.to_thread(broker.wait_log, "busy: turns are long; connections are refused")
+    status = 101
+    while status != 503:
+        peer = Raw(broker.port)
+        peer.send(peer.head())
+        status, _ = await asyncio.to_thread(peer.answer)
+        peer.close()
+    assert (await asyncio.to_thread(broker.http, "/health"))[0] == 200
+    assert (await asyncio.to_thread(broker.http, "/health", broker.telemetry_port))[0] == 200
+    await asyncio.to_thread(broker.wait_log, "busy: the busiest publishers are paused")
+    for hose in hoses:
+        hose.stop = True
+    await asyncio.to_thread(broker.wait_log, "busy: no more")
+    for hose in hoses:
+        hose.peer.close()
+    await broker.wait_metric("arqonbus_busy", lambda n: n == 0)
+    await broker.wait_metric("arqonbus_publishers_paused_total", lambda n: n > 0)
+    await ada.publish("busy:quiet", "still here")
+    await bob.expect(type="event", payload="still here")
+    for reader in readers:
+        reader.close()
 
 
 @pytest.mark.parametrize("policy", ["wait", "", "DROP_OLDEST"])

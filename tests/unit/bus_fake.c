@@ -63,6 +63,8 @@ static struct joined last_join;
 
 /* ---- the worker ---- */
 
+uint64_t cut_bytes;
+
 static struct wire *
 wire_of(struct port_conn *conn)
 {
@@ -185,6 +187,9 @@ obey(struct world *world, struct port_down *d)
 	case PORT_BINARY:
 	case PORT_TEXT:
 		w->peer.is_binary = d->kind == PORT_BINARY;
+		break;
+	case PORT_CUT:
+		cut_bytes += d->bytes;
 		break;
 	case PORT_TELL:
 		w->is_asked = true;
@@ -315,6 +320,12 @@ loses_and_goes(struct peer *peer, const char *channel, uint64_t from,
 {
 	lose(peer, channel, from, to);
 	go(peer);
+}
+
+void
+outboxes_hold(uint64_t bytes)
+{
+	atomic_store(&here->port.outbox_bytes, bytes);
 }
 
 static void

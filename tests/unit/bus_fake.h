@@ -23,6 +23,11 @@
 extern struct bus_conf settings;
 extern struct bus *bus;
 
+/* What the bus wants freed of outboxes. */
+extern uint64_t cut_bytes;
+/* What outboxes are said to hold. */
+void outboxes_hold(uint64_t bytes);
+
 void bus_setup(void);
 void bus_remake(void);
 

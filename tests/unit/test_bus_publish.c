@@ -383,31 +383,122 @@ START_TEST(who_goes_is_told_no_more_of_what_it_lost)
 }
 END_TEST
 
+#define MEMORY 1000000u /* so much that a reply on its way does not matter */
+
+/* In use are so many thousandths of it. */
+static void
+memory_is(uint64_t thousandths)
+{
+	backend.bytes = MEMORY / 1000 * thousandths;
+	time_passes(1); /* a turn, in which it is noticed */
+}
+
 START_TEST(s8_memory_pauses_publishers_then_refuses_then_lets_them_go_on)
 {
-	settings.memory_limit = 1000;
+	settings.memory_limit = MEMORY;
 	bus_remake();
 	ada = come("");
 	bob = come("");
-	backend.bytes = 950;
-	say(ada, "{'type':'ping'}"); /* a turn, in which it is noticed */
-	skip(ada);
+	memory_is(840);
+	say(ada, PUBLISH, "m0");
+	hears(ada, "'type':'ack'");
+	ck_assert(!ada->is_paused);
+	memory_is(850);
 	say(ada, PUBLISH, "m1");
 	hears(ada, "'type':'ack'");
 	ck_assert(ada->is_paused);
 	ck_assert(!bob->is_paused);
-	backend.bytes = 1000;
-	say(bob, "{'type':'ping'}");
-	skip(bob);
+	ck_assert_ptr_null(bus_refusal(bus));
+	memory_is(900);
+	ck_assert_ptr_nonnull(bus_refusal(bus));
 	say(bob, PUBLISH, "m2");
 	hears(bob, "'type':'error'", "OVERLOADED", "'retry_after_ms':1000");
-	backend.bytes = 850; /* not yet */
-	say(bob, "{'type':'ping'}");
+	ck_assert(bob->is_paused);
+	memory_is(800); /* not yet */
 	ck_assert(ada->is_paused);
-	backend.bytes = 700;
-	say(bob, "{'type':'ping'}");
+	ck_assert_ptr_nonnull(bus_refusal(bus));
+	memory_is(790);
 	ck_assert(!ada->is_paused);
 	ck_assert(!bob->is_paused);
+	ck_assert_ptr_null(bus_refusal(bus));
+	say(bob, PUBLISH, "m2");
+	hears(bob, "'type':'ack'");
+}
+END_TEST
+
+START_TEST(s8_over_the_limit_consumers_are_cut_until_a_tenth_is_free)
+{
+	settings.memory_limit = MEMORY;
+	bus_remake();
+	cut_bytes = 0;
+	memory_is(990);
+	ck_assert_uint_eq(cut_bytes, 0);
+	memory_is(1000); /* none of which waits for anybody */
+	ck_assert_uint_eq(cut_bytes, 0);
+	outboxes_hold(400000);
+	memory_is(650);
+	ck_assert_uint_eq(cut_bytes, 150000);
+	memory_is(660); /* give it time */
+	ck_assert_uint_eq(cut_bytes, 150000);
+	time_passes(100);
+	ck_assert_uint_eq(cut_bytes, 150000 + 160000);
+	outboxes_hold(0);
+	memory_is(500);
+	ck_assert(!bus_is_short_of_memory(bus));
+}
+END_TEST
+
+static void
+say_often(struct peer *peer, int n)
+{
+	for (int i = 0; i < n; i++) {
+		say(peer, "{'type':'event','channel':'c:d'}");
+	}
+}
+
+START_TEST(s9_long_turns_refuse_connections_then_pause_the_busiest)
+{
+	say_often(ada, 50);
+	bus_note_load(bus, 500, 249);
+	bus_note_load(bus, 500, 250);
+	ck_assert_ptr_null(bus_refusal(bus)); /* once is nothing */
+	bus_note_load(bus, 500, 500);
+	ck_assert_ptr_nonnull(bus_refusal(bus));
+	ck_assert(bus_is_busy(bus));
+	bus_note_load(bus, 500, 500);
+	say_often(ada, 2);
+	say_often(bob, 5);
+	bus_note_load(bus, 500, 500);
+	time_passes(1);
+	ck_assert(bob->is_paused);
+	ck_assert(!ada->is_paused);
+	say_often(ada, 2);
+	bus_note_load(bus, 500, 100); /* not yet */
+	time_passes(1);
+	ck_assert(ada->is_paused && bob->is_paused);
+	bus_note_load(bus, 500, 0);
+	time_passes(1);
+	ck_assert(!ada->is_paused && !bob->is_paused);
+	ck_assert_ptr_null(bus_refusal(bus));
+	skip(bob);
+}
+END_TEST
+
+START_TEST(s9_who_is_paused_for_memory_stays_so_when_turns_are_short_again)
+{
+	settings.memory_limit = MEMORY;
+	bus_remake();
+	ada = come("");
+	memory_is(850);
+	say_often(ada, 1);
+	for (int i = 0; i < 4; i++) {
+		bus_note_load(bus, 500, 500);
+	}
+	bus_note_load(bus, 500, 0);
+	time_passes(1);
+	ck_assert(ada->is_paused);
+	memory_is(0);
+	ck_assert(!ada->is_paused);
 }
 END_TEST
 
@@ -465,6 +556,12 @@ main(void)
 	tcase_add_test(t, who_goes_is_told_no_more_of_what_it_lost);
 	tcase_add_test(t,
 	    s8_memory_pauses_publishers_then_refuses_then_lets_them_go_on);
+	tcase_add_test(t,
+	    s8_over_the_limit_consumers_are_cut_until_a_tenth_is_free);
+	tcase_add_test(t,
+	    s9_long_turns_refuse_connections_then_pause_the_busiest);
+	tcase_add_test(t,
+	    s9_who_is_paused_for_memory_stays_so_when_turns_are_short_again);
 	tcase_add_test(t, who_is_paused_may_still_go);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);

@@ -378,6 +378,54 @@ START_TEST(s2_who_is_slow_keeps_alive_little_more_than_waits_for_it)
 }
 END_TEST
 
+START_TEST(s2_the_fullest_are_cut_first)
+{
+	struct end *e[3];
+	uint64_t before;
+	char text[20001];
+
+	worker->conf.outbox_limit = 4 * LIMIT;
+	memset(text, 'x', sizeof text - 1);
+	text[20000] = '\0';
+	for (int i = 0; i < 3; i++) {
+		e[i] = slow_one(1);
+		for (int n = 0; n < 2 * (i + 1); n++) {
+			bus_sends(e[i], text);
+			settle();
+		}
+	}
+	before = count_get(&worker->port.outbox_bytes);
+	port_add(&worker->port, PORT_CUT)->bytes = 30000;
+	settle();
+	ck_assert_uint_le(count_get(&worker->port.outbox_bytes),
+	    before - 30000);
+	while (!is_next(e[2], WS_CLOSE)) {
+		hears_text(e[2], text);
+	}
+	hears_close(e[2], 4008, "memory is short");
+	for (int i = 0; i < 2; i++) {
+		for (int n = 0; n < 2 * (i + 1); n++) {
+			hears_text(e[i], text);
+		}
+		hears_nothing(e[i]);
+	}
+}
+END_TEST
+
+START_TEST(s2_who_may_lose_messages_is_not_cut)
+{
+	struct end *ada = slow_one(1);
+
+	publish(SLOW_DROP_OLDEST, 1, 50, NULL);
+	ck_assert_uint_eq(ada->loss_count, 0);
+	port_add(&worker->port, PORT_CUT)->bytes = 1000000;
+	settle();
+	assert_exact(ada, 50);
+	ck_assert_uint_eq(ada->loss_count, 1);
+	ck_assert(!ada->is_closed);
+}
+END_TEST
+
 START_TEST(what_is_copied_together_can_still_be_dropped)
 {
 	struct end *ada = slow_one(2);
@@ -423,6 +471,8 @@ main(void)
 	tcase_add_test(t, it_is_news_once_a_second);
 	tcase_add_test(t,
 	    s2_who_is_slow_keeps_alive_little_more_than_waits_for_it);
+	tcase_add_test(t, s2_the_fullest_are_cut_first);
+	tcase_add_test(t, s2_who_may_lose_messages_is_not_cut);
 	tcase_add_test(t, what_is_copied_together_can_still_be_dropped);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
