@@ -227,10 +227,23 @@ slow_is_good(void)
 	return slow_score.repeated == 0 && slow_score.astray == 0;
 }
 
+/* How many times as long as without the slow ones the others wait: p99. */
+static double
+p99_ratio(void)
+{
+	uint64_t without = bench_hist_quantile(&latency[0], 0.99);
+
+	return without == 0
+	    ? 0
+	    : (double)bench_hist_quantile(&latency[1], 0.99) / (double)without;
+}
+
 static void
 report(uint64_t before, uint64_t rss, const struct bench_usage *u)
 {
 	int standing = conf.slow - cut - ended - lost;
+	uint64_t peak = bench_rss_peak(bench_target.pid);
+	double each = peak < before ? 0 : (double)(peak - before) / conf.slow;
 	struct buf out = { 0 };
 
 	printf("%d receivers, %d of them slow, %d publishes/s of %d bytes "
@@ -240,11 +253,13 @@ report(uint64_t before, uint64_t rss, const struct bench_usage *u)
 	printf("server: %.1f MiB resident before the slow ones came, %.1f at "
 	       "the end, at most %.1f; CPU %.0f %% of a core with them\n",
 	    (double)before / 1048576, (double)rss / 1048576,
-	    (double)bench_rss_peak(bench_target.pid) / 1048576,
-	    bench_share(u, u->server) * 100);
+	    (double)peak / 1048576, bench_share(u, u->server) * 100);
 	printf("slow ones: %d ended with code %d, %d with another, %d with "
 	       "none, %d stand\n",
 	    cut, SLOW_CODE, ended, lost, standing);
+	printf("each slow one: %.1f KiB of the server's memory at most; p99 of "
+	       "the others: %.2f times as without\n",
+	    each / 1024, p99_ratio());
 	bench_hist_title("latency");
 	bench_hist_print(&latency[0], "without slow");
 	bench_hist_print(&latency[1], "with slow");
@@ -261,12 +276,13 @@ report(uint64_t before, uint64_t rss, const struct bench_usage *u)
 	    "\"size\":%d,\"wire\":%zu,\"seconds\":%g,\"published\":%u,"
 	    "\"rss_before_bytes\":%llu,\"slow_cut\":%d,\"slow_ended\":%d,"
 	    "\"slow_lost\":%d,\"slow_standing\":%d,\"slow_received\":%llu,"
-	    "\"slow_repeated\":%llu,\"slow_astray\":%llu,",
+	    "\"slow_repeated\":%llu,\"slow_astray\":%llu,"
+	    "\"slow_bytes_each\":%.0f,\"p99_ratio\":%.3f,",
 	    conf.receivers, conf.slow, conf.rate, conf.size, score.wire,
 	    conf.seconds, sent, (unsigned long long)before, cut, ended, lost,
 	    standing, (unsigned long long)slow_score.received,
 	    (unsigned long long)slow_score.repeated,
-	    (unsigned long long)slow_score.astray);
+	    (unsigned long long)slow_score.astray, each, p99_ratio());
 	bench_share_json(u, &out);
 	buf_puts(&out, ",\"without_us\":");
 	bench_hist_json(&latency[0], &out);
