@@ -206,7 +206,8 @@ bus_note_load(struct bus *bus, uint64_t elapsed, uint64_t lagged)
 		bus->busy = 0;
 	}
 	if (before < BUSY_REFUSE && bus->busy >= BUSY_REFUSE) {
-		LOG(AQB_WARNING, "busy: turns are long; connections are refused",
+		LOG(AQB_WARNING,
+		    "busy: turns are long; connections are refused",
 		    FN("lagged_ms", lagged), FN("of_ms", elapsed));
 	} else if (before >= BUSY_REFUSE && bus->busy == 0) {
 		LOG(AQB_INFO, "busy: no more");

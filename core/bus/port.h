@@ -93,7 +93,7 @@ struct port_loss {
  */
 struct port_slow {
 	bool is_news;
-	bool is_end; /* it is being closed */
+	bool is_end;                     /* it is being closed */
 	uint64_t dropped[SLOW_POLICIES]; /* messages */
 	uint64_t bytes[SLOW_POLICIES];   /* DISCONNECT: all that waited */
 	uint64_t limit;                  /* of the outbox, bytes */
@@ -152,7 +152,7 @@ struct port_down {
 	struct port_conn *conn;
 	struct aqb_msg *msg; /* taken */
 	char *reason;        /* taken (free), or NULL; at most 123 bytes */
-	uint64_t bytes; /* CUT */
+	uint64_t bytes;      /* CUT */
 	/* DELIVER: not 0: to each connection once for each mark. */
 	uint64_t mark;
 	uint64_t received_us; /* DELIVER: of the request, 0 if of none */

@@ -30,9 +30,8 @@ void text_address(struct buf *b, const struct channel *ch);
  * "unknown".  NULL when there is no memory: whoever cannot be told of a loss
  * must not go on as if nothing were missing.
  */
-struct aqb_msg *text_gap(struct bus *bus, const char *room,
-    const char *channel, const char *epoch, uint64_t from, uint64_t to,
-    const char *reason);
+struct aqb_msg *text_gap(struct bus *bus, const char *room, const char *channel,
+    const char *epoch, uint64_t from, uint64_t to, const char *reason);
 struct aqb_msg *text_gap_of(const struct channel *ch, const char *epoch,
     uint64_t from, uint64_t to, const char *reason);
 

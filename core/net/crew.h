@@ -35,7 +35,7 @@ struct crew {
 	uint64_t thread[CREW_MAX];   /* pthread_t */
 	struct loop *core;
 	uint64_t lagged[CREW_MAX + 1]; /* as it was; the last is the core's */
-	struct net_counters count;   /* the listener's */
+	struct net_counters count;     /* the listener's */
 };
 
 /* Workers for this many threads; 0: one worker on the core's loop. */

@@ -187,8 +187,10 @@ count_frames(const struct piece *p, uint32_t n)
 		uint32_t off = p[i].off, end = p[i].off + p[i].len;
 
 		for (; off < end; frames++) {
-			off += (uint32_t)ws_frame_len(
-			    (const uint8_t *)p[i].chunk->data + off, end - off);
+			off += (uint32_t)
+			    ws_frame_len((const uint8_t *)p[i].chunk->data +
+				    off,
+				end - off);
 		}
 	}
 	return frames;

@@ -113,7 +113,8 @@ series_end_all(struct series **table)
 {
 	struct series *s, *next;
 
-	HASH_ITER (hh, *table, s, next) {
+	HASH_ITER(hh, *table, s, next)
+	{
 		HASH_DEL(*table, s);
 		series_unref(&s);
 	}

@@ -161,8 +161,8 @@ drop_ranges(struct loss *l)
 static struct port_slow *
 make_report(const struct loss *l)
 {
-	struct port_slow *slow = try_new(
-	    sizeof *slow + l->n * sizeof slow->loss[0]);
+	struct port_slow *slow =
+	    try_new(sizeof *slow + l->n * sizeof slow->loss[0]);
 
 	if (slow == NULL) {
 		return NULL;

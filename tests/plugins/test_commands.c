@@ -16,8 +16,8 @@
 	"\"last_activity\":\"2026-01-01T00:00:01.000Z\",\"protected\":false"
 #define GROUPS \
 	"\"groups\":[{\"name\":\"workers\",\"members\":3,\"waiting\":2,\"unacked\":1}],"
-#define HISTORY(ends)                                                              \
-	"\"durability\":\"default\",\"slow_policy\":\"drop_oldest\","   \
+#define HISTORY(ends)                                                 \
+	"\"durability\":\"default\",\"slow_policy\":\"drop_oldest\"," \
 	"\"history\":{\"size\":500,\"ttl\":60000," ends "}"
 
 static void

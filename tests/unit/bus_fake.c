@@ -300,8 +300,9 @@ lose(struct peer *peer, const char *channel, uint64_t from, uint64_t to)
 	slow->dropped[SLOW_DROP_OLDEST] = to - from + 1;
 	slow->limit = settings.outbox_limit;
 	slow->n = 1;
-	slow->loss[0] = (struct port_loss){ .from = from, .to = to,
-		.epoch = "e1", .room = "room" };
+	slow->loss[0] = (struct port_loss){
+		.from = from, .to = to, .epoch = "e1", .room = "room"
+	};
 	snprintf(slow->loss[0].channel, sizeof slow->loss[0].channel, "%s",
 	    channel);
 	post((struct wire *)peer, PORT_SLOW)->slow = slow;
