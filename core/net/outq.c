@@ -14,6 +14,7 @@
 
 #define IOVECS 64
 #define KEEP_CAP 8
+#define MANY 16 /* pieces: worth asking what they keep alive */
 
 static struct piece *
 pieces(struct outq *q)
@@ -46,6 +47,12 @@ make_room(struct outq *q)
 
 	if (q->head + q->n < cap) {
 		return true;
+	}
+	if (q->n >= MANY) {
+		outq_compact(q, first(q)->chunk->pool);
+		if (q->n == 1) {
+			return true;
+		}
 	}
 	if (q->head > q->n) {
 		memmove(pieces(q), first(q), q->n * sizeof *p);

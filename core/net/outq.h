@@ -92,7 +92,7 @@ bool outq_shed(struct outq *q, uint64_t goal, uint64_t round, outq_lost_f *lost,
     void *arg);
 
 /* Copy what waits into a chunk of its own if it keeps alive more than four
- * times its size. */
+ * times its size.  Also done when there are ever more pieces. */
 void outq_compact(struct outq *q, struct pool *pool);
 
 #endif

@@ -378,6 +378,33 @@ START_TEST(s2_who_is_slow_keeps_alive_little_more_than_waits_for_it)
 }
 END_TEST
 
+/* A little now and then, of much that goes to others. */
+START_TEST(s2_nor_of_what_goes_to_others)
+{
+	struct end *ada = slow_one(1), *bob = meet();
+	uint64_t heard = 0;
+
+	bus_posts(bob, PORT_JOIN)->lane = LANE;
+	bus_posts(bob, PORT_JOIN)->lane = LANE + 1;
+	for (uint64_t seq = 1; seq <= 200; seq++) {
+		bus_publishes(LANE, SLOW_DISCONNECT, seq, 100, NULL);
+		for (uint64_t i = 0; i < 5; i++) {
+			bus_publishes(LANE + 1, SLOW_DISCONNECT, seq, 15000,
+			    NULL);
+		}
+		turn();
+		while (hears_seq(bob) != 0) {
+		}
+		ck_assert_uint_le(count_get(&worker->port.outbox_bytes),
+		    (4 + 16) * 64u * 1024u);
+	}
+	while (hears_seq(ada) == heard + 1) {
+		heard++;
+	}
+	ck_assert_uint_eq(heard, 200);
+}
+END_TEST
+
 START_TEST(s2_the_fullest_are_cut_first)
 {
 	struct end *e[3];
@@ -471,6 +498,7 @@ main(void)
 	tcase_add_test(t, it_is_news_once_a_second);
 	tcase_add_test(t,
 	    s2_who_is_slow_keeps_alive_little_more_than_waits_for_it);
+	tcase_add_test(t, s2_nor_of_what_goes_to_others);
 	tcase_add_test(t, s2_the_fullest_are_cut_first);
 	tcase_add_test(t, s2_who_may_lose_messages_is_not_cut);
 	tcase_add_test(t, what_is_copied_together_can_still_be_dropped);
