@@ -319,6 +319,7 @@ def test_slow_readers_are_told_from_the_others(broker):
     assert result["received"] == 3 * 1200
     assert result["without_us"]["count"] == result["with_us"]["count"] == 3 * 600
     assert result["slow_cut"] == 2 and result["slow_standing"] == 0
+    assert 0 <= result["slow_bytes_each"] < 4 << 20 and result["p99_ratio"] > 0
 
 
 def test_a_slow_reader_gets_nothing_twice_either(before):

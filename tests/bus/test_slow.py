@@ -12,6 +12,7 @@ import zlib
 
 import pytest
 from raw import Raw
+from test_telemetry import Viewer
 
 LIMIT = 256 << 10
 LIMITS = ("--set", f"server.outbox_limit={LIMIT}", "--set", "storage.history_size=10",
@@ -269,6 +270,30 @@ async def test_s1_the_policy_of_channels_that_have_none_is_configured(start):
     await read(stuck, books)
     books.all_of("one", 400)
     stuck.close()
+
+
+async def test_s1_who_watches_hears_of_it_at_most_once_a_second(start):
+    broker = start(*LIMITS)
+    viewer = await Viewer.connect(broker)
+    await viewer.send(type="subscribe", events=["slow_consumer"])
+    ada = await broker.client()
+    await channel(ada, "watch:lossy", "drop_oldest")
+    await channel(ada, "watch:plain", "disconnect")
+    stuck = Stuck(broker.port)
+    stuck.join("watch:lossy")
+    stuck.join("watch:plain")
+    who = (await ada.call("channel_info", channel="watch:plain"))["members"][0]["client_id"]
+    await flood(ada, "watch:lossy", 600)
+    event = await viewer.until("slow_consumer")
+    assert event["client_id"] == who and event["severity"] == "warning"
+    told = event["metadata"]
+    assert told["policy"] == "drop_oldest" and told["limit"] == LIMIT and told["stuck_ms"] == 0
+    assert 0 < told["dropped"] < 200 and told["bytes"] > 8000 * told["dropped"]
+    await flood(ada, "watch:plain", 60)  # over by what may not be dropped
+    told = (await viewer.until("slow_consumer"))["metadata"]
+    assert told["policy"] == "disconnect" and told["bytes"] > LIMIT and told["dropped"] > 20
+    stuck.close()
+    await viewer.close()
 
 
 async def test_s2_many_slow_readers_are_cut_before_memory_runs_out(start):
