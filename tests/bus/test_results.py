@@ -113,7 +113,7 @@ async def test_channel_info_has_these_fields_and_pages_of_members(broker):
     for client in clients:
         await client.join("results:members")
     info = await clients[0].call("channel_info", channel="results:members")
-    assert set(info) == CHANNEL | {"members", "groups", "durability", "history"}
+    assert set(info) == CHANNEL | {"members", "groups", "durability", "slow_policy", "history"}
     assert set(info["history"]) == {"size", "ttl", "first_seq", "last_seq", "epoch"}
     assert (info["history"]["size"], info["history"]["ttl"]) == (500, 0)
     for member in info["members"]:
