@@ -411,7 +411,7 @@ async def test_s9_a_busy_broker_refuses_connections_and_pauses_the_busiest(start
     readers = [Stuck(broker.port) for _ in range(100)]
     for reader in readers:
         reader.join("busy:one")
-    hoses = [Firehose(broker.port, "busy:one") for _ in range(8)]
+    hoses = [Firehose(broker.port, "busy:one") for _ in range(24)]
     for hose in hoses:
         hose.start()
     await asyncio.to_thread(broker.wait_log, "busy: turns are long; connections are refused")
