@@ -108,7 +108,8 @@ create(const struct peer *peer, const char *room, const char *channel,
 		.description = description,
 		.metadata = { "{\"a\":[1]}", 9 },
 		.history_size = 7,
-		.history_ttl = -1 };
+		.history_ttl = -1,
+		.slow_policy = AQB_SLOW_CONFLATE };
 	struct aqb_why why;
 	enum aqb_code code =
 	    bus_api(bus)->channel_create(NULL, peer->id, &spec, &why);
@@ -886,6 +887,7 @@ START_TEST(what_was_created_is_known_everywhere)
 	ck_assert_str_eq(channel_now("c", "d").description, "one");
 	ck_assert_uint_eq(channel_now("c", "d").history_size, 7);
 	ck_assert_uint_eq(channel_now("c", "d").metadata.len, 9);
+	ck_assert_uint_eq(channel_now("c", "d").slow_policy, AQB_SLOW_CONFLATE);
 	time_passes(130000);
 	ck_assert(is_there("c", "d"));
 }
