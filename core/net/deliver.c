@@ -75,18 +75,16 @@ place(struct worker *w, struct run *run, struct aqb_msg *msg, unsigned form)
 	return piece;
 }
 
-/* Let it be dropped from outboxes.  Without memory it cannot be, and what
- * comes next does not go on where that ends which came before. */
+/* Let it be dropped from outboxes.  Without memory it cannot be. */
 static void
-mark(struct worker *w, const struct piece *piece, size_t i)
+mark(const struct batch *b, const struct piece *piece, size_t i)
 {
-	struct batch *b = &w->batch;
 	struct aqb_msg_view v;
 
 	msg_view(b->msg[i], &v);
 	if (!chunk_mark(piece->chunk, b->series[i], v.seq, piece->off,
 		piece->len)) {
-		series_end(&w->series, b->lane);
+		b->series[i]->is_holed = true;
 	}
 }
 
@@ -105,7 +103,7 @@ place_batch(struct worker *w, unsigned form)
 		struct piece *last = &p->piece[p->n == 0 ? 0 : p->n - 1];
 
 		if (piece.chunk != NULL && b->series[i] != NULL) {
-			mark(w, &piece, i);
+			mark(b, &piece, i);
 		}
 		if (piece.chunk == NULL) {
 			LOG(AQB_ERROR, "out of memory: a delivery was dropped");

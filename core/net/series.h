@@ -21,6 +21,7 @@ struct series {
 	uint32_t refs;
 	uint32_t lane;
 	enum slow_policy policy;
+	bool is_holed; /* not every frame has its mark, for want of memory */
 	uint64_t last; /* seq */
 	/* For whoever looks through an outbox, while it does; see shed.c. */
 	uint64_t round; /* in which `newest` was found */

@@ -96,7 +96,7 @@ note(struct loss *l, const struct mark *m)
 	struct series *s = m->series;
 	struct range *r = NULL;
 
-	if (s->lost_round == l->round) {
+	if (s->lost_round == l->round && !s->is_holed) {
 		l->range[s->place].to = m->seq;
 		return;
 	}
@@ -301,7 +301,7 @@ cut(struct conn *conn, uint64_t goal)
 	bool is_whole = !conn->sheds || shed(conn, least);
 
 	shed_report(conn);
-	if (is_whole && conn->out.bytes < least) {
+	if (conn->state != CONN_OPEN || (is_whole && conn->out.bytes < least)) {
 		return;
 	}
 	conn_drop_slow(conn, 0,
