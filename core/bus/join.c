@@ -451,7 +451,7 @@ begin(struct catchup *c, const struct aqb_answer *tail)
 	struct channel *ch = c->member->channel;
 
 	c->tail = tail->pos;
-	if (c->bus->cluster != NULL && ch->last.seq == 0) {
+	if (c->bus->cluster != NULL && ch->last.epoch[0] == '\0') {
 		ch->last = tail->pos; /* others were here before */
 	}
 	memcpy(c->epoch, tail->pos.epoch, sizeof c->epoch);

@@ -126,7 +126,7 @@ static bool
 is_hole(struct channel *ch, const struct aqb_position *pos)
 {
 	bool is_same = strcmp(ch->last.epoch, pos->epoch) == 0;
-	bool is_jump = ch->last.seq > 0 && pos->seq > ch->last.seq + 1;
+	bool is_jump = ch->last.epoch[0] != '\0' && pos->seq > ch->last.seq + 1;
 	bool is = is_jump && (is_same || ch->in_doubt);
 
 	if (is || !is_same) {

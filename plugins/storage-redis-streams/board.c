@@ -13,7 +13,7 @@
 
 #define NAME_SIZE 128
 #define RECORD_KEY_SIZE 256
-#define QUEUE_MAX (16u << 20) /* bytes of notices that wait to be sent */
+#define QUEUE_MAX (16u << 20) /* bytes that wait to be told */
 #define SCAN_COUNT "200"
 
 /* Something to be told. */
@@ -42,6 +42,7 @@ struct board {
 	bool was_read;
 	bool is_joining;    /* a join is on its way */
 	bool is_in;         /* our records can be written */
+	bool was_in;        /* once */
 	bool must_tell_all; /* once more, as something went wrong */
 	uint64_t beat_at;   /* when to say again that we are here */
 	aqb_ticket probe;   /* 0: none */
@@ -69,6 +70,18 @@ board_init(struct redis *r)
 	return AQB_OK;
 }
 
+static size_t
+cost(const struct out *o)
+{
+	return sizeof *o + strlen(o->key) + o->len;
+}
+
+static bool
+is_record(const struct out *o)
+{
+	return o->kind[0] == 'r' || o->kind[0] == 'c';
+}
+
 static void
 out_free(struct board *b, struct out **op)
 {
@@ -76,7 +89,7 @@ out_free(struct board *b, struct out **op)
 
 	*op = NULL;
 	TAILQ_REMOVE(&b->outs, o, link);
-	b->bytes -= o->len;
+	b->bytes -= cost(o);
 	free(o->key);
 	free(o->value);
 	free(o);
@@ -114,6 +127,20 @@ bool
 board_is_ready(const struct redis *r)
 {
 	return r->cluster->board->is_ready;
+}
+
+/* Our records that wait: all will be told anew. */
+static void
+forget_untold(struct board *b)
+{
+	struct out *o, *next;
+
+	for (o = TAILQ_FIRST(&b->outs); o != NULL; o = next) {
+		next = TAILQ_NEXT(o, link);
+		if (o->kind[0] == 'r' && !o->is_sent) {
+			out_free(b, &o);
+		}
+	}
 }
 
 static bool
@@ -158,8 +185,11 @@ static int
 tell(struct redis *r, char kind, const char *key, struct aqb_slice value)
 {
 	struct board *b = r->cluster->board;
-	struct out *o = calloc(1, sizeof *o);
+	struct out *o = r->is_ousted ? NULL : calloc(1, sizeof *o);
 
+	if (r->is_ousted) {
+		return AQB_EUNAVAIL;
+	}
 	if (o == NULL) {
 		return AQB_ENOMEM;
 	}
@@ -176,7 +206,7 @@ tell(struct redis *r, char kind, const char *key, struct aqb_slice value)
 		memcpy(o->value, value.data, value.len);
 	}
 	o->len = value.len;
-	b->bytes += o->len;
+	b->bytes += cost(o);
 	TAILQ_INSERT_TAIL(&b->outs, o, link);
 	if (redis_is_present(r) && b->is_in) {
 		send(r, o);
@@ -188,7 +218,20 @@ int
 board_share(struct redis *r, const char *key, struct aqb_slice value,
     uint32_t flags)
 {
-	return tell(r, (flags & AQB_SHARE_COMMON) != 0 ? 'c' : 'r', key, value);
+	struct board *b = r->cluster->board;
+
+	if ((flags & AQB_SHARE_COMMON) != 0) {
+		return b->bytes > QUEUE_MAX ? AQB_EUNAVAIL
+					    : tell(r, 'c', key, value);
+	}
+	if (b->bytes > QUEUE_MAX) {
+		forget_untold(b);
+		b->must_tell_all = true;
+	}
+	if (b->must_tell_all) {
+		return AQB_OK; /* with all others, once that can be */
+	}
+	return tell(r, 'r', key, value);
 }
 
 int
@@ -216,12 +259,6 @@ board_probe(struct redis *r, aqb_ticket ticket)
 		b->probe = 0;
 		redis_fail(r, ticket, AQB_EUNAVAIL);
 	}
-}
-
-static bool
-is_record(const struct out *o)
-{
-	return o->kind[0] == 'r' || o->kind[0] == 'c';
 }
 
 static void
@@ -259,6 +296,8 @@ static void
 oust(struct redis *r)
 {
 	r->is_ousted = true;
+	r->cluster->board->is_in = false;
+	forget_untold(r->cluster->board);
 	r->host->log(r->host, AQB_ERROR,
 	    "another broker is called %s now; this one stores nothing any "
 	    "more",
@@ -274,12 +313,15 @@ is_in(struct redis *r, bool is_new, const char *log_end, size_t len)
 	const struct aqb_follower *f = c->follower;
 
 	b->is_in = true;
-	if (!b->was_read) {
+	if (!b->is_ready) {
 		reply_id(log_end, len, &c->ctl_cursor.era, &c->ctl_cursor.seq);
-	} else if (is_new || b->must_tell_all) {
+	}
+	if (is_new && (b->was_in || b->must_tell_all)) {
+		forget_untold(b);
+		b->must_tell_all = false;
 		f->share_again(f->arg);
 	}
-	b->must_tell_all = false;
+	b->was_in = true;
 	if (!b->was_read && !b->is_reading) {
 		read_all(r);
 	}
@@ -350,7 +392,8 @@ join(struct redis *r)
 	words_add(&w, r->owner);
 	words_add_number(&w, r->conf->node_ttl);
 	words_add(&w, c->node_prefix);
-	words_add(&w, b->was_read ? "0" : "1");
+	words_add(&w, b->is_ready ? "0" : "1");
+	words_add(&w, b->must_tell_all ? "1" : "0");
 	b->is_joining =
 	    link_send(r->write, on_joined, NULL, w.n, w.text, w.len);
 }
@@ -364,6 +407,14 @@ board_resume(struct redis *r)
 	b->is_joining = false;
 	b->is_reading = false;
 	join(r);
+}
+
+void
+board_era_began(struct redis *r)
+{
+	struct board *b = r->cluster->board;
+
+	b->must_tell_all = b->was_in;
 }
 
 void

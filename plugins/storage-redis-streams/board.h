@@ -20,6 +20,9 @@ bool board_is_ready(const struct redis *r);
 /* There is Redis, and it is fenced. */
 void board_resume(struct redis *r);
 
+/* Another era: what Redis has of ours may be older than what we told. */
+void board_era_began(struct redis *r);
+
 /* Now and then: we are still here. */
 void board_tick(struct redis *r);
 

@@ -299,7 +299,27 @@ check_owner(const struct redis *r, redisContext *c, struct aqb_why *why)
 	return AQB_OK;
 }
 
-/* Are there brokers that share the streams? */
+/* Have brokers that share the streams had them last? */
+static bool
+was_shared(const struct redis *r, redisContext *c)
+{
+	char key[80];
+	const char *words[] = { "HGET", key, "boot" };
+	redisReply *reply;
+	size_t len;
+	const char *boot;
+	bool was;
+
+	snprintf(key, sizeof key, "%s:{ctl}:meta", r->conf->prefix);
+	reply = ask(c, 3, words);
+	boot = reply_string(reply, &len);
+	was = boot != NULL && strcmp(boot, "cluster") == 0;
+	freeReplyObject(reply);
+	return was;
+}
+
+/* Are they still there?  A lone broker's user may not be allowed to ask, and
+ * need not where it never was so. */
 static int
 check_alone(const struct redis *r, redisContext *c, struct aqb_why *why)
 {
@@ -308,8 +328,17 @@ check_alone(const struct redis *r, redisContext *c, struct aqb_why *why)
 	redisReply *reply;
 	int err = AQB_OK;
 
+	if (!was_shared(r, c)) {
+		return AQB_OK;
+	}
 	snprintf(nodes, sizeof nodes, "%s:{ctl}:nodes", r->conf->prefix);
 	reply = ask(c, 2, words);
+	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+		err = refuse(why, AQB_EPERM,
+		    "Redis: brokers with cluster = yes had the streams %s:*, "
+		    "and whether they are gone cannot be seen: %.80s",
+		    r->conf->prefix, reply_text(reply));
+	}
 	for (size_t i = 0; err == AQB_OK && reply != NULL &&
 	     reply->type == REDIS_REPLY_ARRAY && i < reply->elements;
 	     i++) {

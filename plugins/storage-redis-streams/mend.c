@@ -25,8 +25,10 @@ struct mending {
 	struct redis *r;
 	struct stream *stream; /* NULL: not wanted any more */
 	bool is_asking;
+	bool has_let_go; /* of what came after the page that is due */
 	size_t n;
 	TAILQ_HEAD(held_list, held) held;
+	TAILQ_ENTRY(mending) link;
 };
 
 static redisCallbackFn on_page;
@@ -55,6 +57,7 @@ ask(struct mending *m)
 	char from[48];
 	const char *words[] = { "XRANGE", s->key, from, "+", "COUNT", PAGE };
 
+	m->has_let_go = false;
 	snprintf(from, sizeof from, "(%" PRIu64 "-%" PRIu64, s->era,
 	    s->answered);
 	m->is_asking = link_say(m->r->read, on_page, m, 6, words);
@@ -70,6 +73,7 @@ finish(struct mending *m)
 	struct held *h;
 
 	s->mending = NULL;
+	TAILQ_REMOVE(&r->cluster->mendings, m, link);
 	while ((h = TAILQ_FIRST(&m->held)) != NULL) {
 		uint32_t flags = h->flags;
 		struct place at = h->at;
@@ -99,7 +103,7 @@ on_page(redisAsyncContext *ac, void *rep, void *arg)
 		return;
 	}
 	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
-		return; /* again when Redis is back: mend_go_on() */
+		return; /* again, soon: mend_go_on() */
 	}
 	for (size_t i = 0; i < reply->elements; i++) {
 		struct aqb_msg *msg;
@@ -117,7 +121,7 @@ on_page(redisAsyncContext *ac, void *rep, void *arg)
 		tail_deliver(r, s, s->epoch, at, msg, TAIL_MENDED);
 		r->host->msg_unref(&msg);
 	}
-	if (reply->elements == (size_t)atoi(PAGE)) {
+	if (reply->elements == (size_t)atoi(PAGE) || m->has_let_go) {
 		ask(m);
 	} else {
 		finish(m);
@@ -135,6 +139,7 @@ mend_begin(struct redis *r, struct stream *s)
 		s->mending->r = r;
 		s->mending->stream = s;
 		TAILQ_INIT(&s->mending->held);
+		TAILQ_INSERT_TAIL(&r->cluster->mendings, s->mending, link);
 		redis_add(r, r->cluster->holes, 1);
 	}
 	if (!s->mending->is_asking) {
@@ -152,6 +157,7 @@ mend_hold(struct redis *r, struct stream *s, const char *epoch, struct place at,
 	if (h == NULL) {
 		/* The pages to come hold all of it. */
 		let_go(m);
+		m->has_let_go = true;
 		return;
 	}
 	snprintf(h->epoch, sizeof h->epoch, "%s", epoch);
@@ -165,11 +171,11 @@ mend_hold(struct redis *r, struct stream *s, const char *epoch, struct place at,
 void
 mend_go_on(struct redis *r)
 {
-	struct stream *s;
+	struct mending *m;
 
-	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
-		if (s->mending != NULL && !s->mending->is_asking) {
-			ask(s->mending);
+	TAILQ_FOREACH (m, &r->cluster->mendings, link) {
+		if (!m->is_asking) {
+			ask(m);
 		}
 	}
 }
@@ -192,10 +198,10 @@ mend_forget(struct redis *r, struct stream *s)
 {
 	struct mending *m = s->mending;
 
-	(void)r;
 	if (m == NULL) {
 		return;
 	}
+	TAILQ_REMOVE(&r->cluster->mendings, m, link);
 	s->mending = NULL;
 	m->stream = NULL;
 	if (!m->is_asking) {

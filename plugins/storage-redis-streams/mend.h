@@ -16,7 +16,7 @@ void mend_begin(struct redis *r, struct stream *s);
 void mend_hold(struct redis *r, struct stream *s, const char *epoch,
     struct place at, struct aqb_msg *msg, uint32_t flags);
 
-/* There is Redis again: ask again. */
+/* Ask again what was not answered. */
 void mend_go_on(struct redis *r);
 
 /* The log of a shard was cut off before it was read: mend all its streams. */

@@ -31,9 +31,15 @@
 	"s = tonumber(string.match(i[n + 1], '-(%d+)$')) end end end " \
 	"if t == 'none' and (h[3] == '1' or not h[2]) then e = false end "
 
+/* Put off the end of a key, but not each time. */
+#define PUT_OFF                                          \
+	"local function put_off(key, ttl) "              \
+	"if redis.call('PTTL', key) < ttl * 3 / 4 then " \
+	"redis.call('PEXPIRE', key, ttl) end end "
+
 #define MONTH "2592000000"
 
-const char script_append[] = CHECK_NUMBER
+const char script_append[] = CHECK_NUMBER PUT_OFF
     "local log, mk, ck, dk = KEYS[3], KEYS[4], KEYS[5], KEYS[6] "
     "local keep, window = tonumber(ARGV[3]), tonumber(ARGV[5]) "
     "if window > 0 then "
@@ -45,11 +51,9 @@ const char script_append[] = CHECK_NUMBER
     "if keep > 0 then "
     "redis.call('XADD', ck, 'MAXLEN', '~', keep, era .. '-' .. s, "
     "unpack(ARGV, 10)) "
-    "if t == 'none' or tonumber(s) % 64 == 0 then "
-    "redis.call('PEXPIRE', ck, ARGV[4]) end end "
+    "put_off(ck, tonumber(ARGV[4])) end "
     "redis.call('HSET', mk, 'e', e, 's', s, 'k', keep > 0 and '1' or '0') "
-    "if t == 'none' or tonumber(s) % 64 == 0 then "
-    "redis.call('PEXPIRE', mk, " MONTH ") end "
+    "put_off(mk, " MONTH ") "
     "local ls = redis.call('HINCRBY', KEYS[1], 'ls', 1) "
     "redis.call('XADD', log, 'MAXLEN', '~', " LOG_MAX ", "
     "era .. '-' .. string.format('%d', ls), 'c', ARGV[6], 'e', e, 's', s, "
@@ -85,8 +89,10 @@ const char script_era[] =
     "return redis.error_reply('ERR the streams have schema ' .. m[1] .. "
     "', this broker knows 1') end "
     "local same = m[3] == ARGV[1] "
-    "local era = math.max(tonumber(m[2] or '0'), tonumber(ARGV[2])) "
-    "if not same then era = era + 1 end "
+    "local era, ours = tonumber(m[2] or '0'), tonumber(ARGV[2]) "
+    "local is_of_another = ours == era and ours > 0 and ARGV[3] ~= ARGV[1] "
+    "if not same or ours > era or is_of_another then "
+    "era = math.max(era, ours) + 1 end "
     "redis.call('HSET', KEYS[1], 'schema', '1', "
     "'era', string.format('%d', era), 'run', ARGV[1], "
     "'boot', 'cluster', 'owner', '0') "
@@ -112,9 +118,9 @@ const char script_join[] = CHECK_ERA LOG_ENTRY
     "local node, boot = ARGV[2], ARGV[3] "
     "local was = redis.call('HGET', KEYS[4], '.boot') "
     "if was and was ~= boot and ARGV[7] ~= '1' then return {-1} end "
-    "if was ~= boot then "
-    "redis.call('DEL', KEYS[4]) "
-    "if was then tell('n', node, 'k', 'g') end end "
+    "local is_new = was ~= boot or ARGV[8] == '1' "
+    "if is_new then "
+    "redis.call('DEL', KEYS[4]) tell('n', node, 'k', 'g') end "
     "redis.call('HSET', KEYS[4], '.boot', boot, '.owner', ARGV[4]) "
     "redis.call('PEXPIRE', KEYS[4], ARGV[5]) "
     "redis.call('SADD', KEYS[3], node) "
@@ -123,7 +129,7 @@ const char script_join[] = CHECK_ERA LOG_ENTRY
     "if redis.call('EXISTS', ARGV[6] .. other) == 1 then n = n + 1 else "
     "redis.call('SREM', KEYS[3], other) tell('n', other, 'k', 'g') end end "
     "local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1) "
-    "return {was == boot and 0 or 1, last[1] and last[1][1] or '0-0', n}";
+    "return {is_new and 1 or 0, last[1] and last[1][1] or '0-0', n}";
 
 const char script_leave[] = CHECK_ERA LOG_ENTRY
     "if redis.call('HGET', KEYS[4], '.boot') ~= ARGV[3] then return 0 end "

@@ -27,8 +27,12 @@ extern const char script_forget[];
  * somebody else's. */
 extern const char script_open[];
 
-/* Which era is it?  KEYS: the bus's meta.  ARGV: run, our era.  Answers
- * {era, 1 if it is the same Redis process as before}. */
+/*
+ * Which era is it?  Another one, higher than any, where Redis is another
+ * process, or has lost the one that we know.  KEYS: the bus's meta.  ARGV: run,
+ * our era, and the run in which it was ours.  Answers {era, 1 if it is the same
+ * process as before}.
+ */
 extern const char script_era[];
 
 /* Bring a shard to this era.  KEYS: meta, count, log.  ARGV: era.  Answers
@@ -38,7 +42,8 @@ extern const char script_fence[];
 /*
  * Take our place among the brokers, or keep it.  KEYS: the bus's meta, its
  * log, nodes, our records.  ARGV: era, node, boot, owner, ttl, how the keys of
- * records begin, 1 to take the name from one that is gone.  Answers {1 if our
+ * records begin, 1 to take the name from one that is gone, 1 to drop our
+ * records.  Answers {1 if our
  * records are not there any more, id of the last in the log, how many brokers
  * there are}, or {-1} when another broker has our name.
  */

@@ -428,13 +428,15 @@ begins(const redisReply *reply, const char *with)
 static void
 take_error(struct redis *r, struct post *post, const redisReply *reply)
 {
-	post->shard->must_rewind = true;
-	if (begins(reply, "SEQGAP")) {
+	struct shard *sh = post->shard;
+
+	sh->must_rewind = true;
+	if (begins(reply, "SEQGAP") && post->number != sh->done + 1) {
 		return; /* something before it failed */
 	}
 	if (begins(reply, "NOSCRIPT")) {
 		shared_load_script(r);
-	} else if (begins(reply, "FENCED") ||
+	} else if (begins(reply, "FENCED") || begins(reply, "SEQGAP") ||
 	    reply_class(reply) == REPLY_ELSEWHERE) {
 		link_drop(r->write, 0, "%.150s", reply_text(reply));
 	} else if (reply_class(reply) == REPLY_FORBIDDEN) {

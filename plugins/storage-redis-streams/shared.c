@@ -51,6 +51,10 @@ add_metrics(struct redis *r)
 	    "Times that messages missed of a log were read from a stream.");
 	c->missed = m->counter(r->host, "arqonbus_storage_redis_mended_total",
 	    "Messages that were found so.");
+	c->redelivered =
+	    m->counter(r->host, "arqonbus_storage_redis_redelivered_total",
+		"Messages of other brokers at places that had been taken "
+		"before Redis lost them.");
 	c->notices_dropped =
 	    m->counter(r->host, "arqonbus_storage_redis_notices_dropped_total",
 		"Notices that may not have reached the other brokers.");
@@ -78,6 +82,7 @@ shared_follow(struct redis *r, const struct aqb_follower *follower,
 		TAILQ_INIT(&c->shard[i].posts);
 		c->shard[i].next_number = 1;
 	}
+	TAILQ_INIT(&c->mendings);
 	err = board_init(r);
 	return err == AQB_OK ? tail_init(r) : err;
 }
@@ -115,7 +120,8 @@ on_shard(redisAsyncContext *ac, void *rep, void *arg)
 		return;
 	}
 	id = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-		reply->element[0]->type == REDIS_REPLY_INTEGER
+		reply->element[0]->type == REDIS_REPLY_INTEGER &&
+		reply->element[0]->integer >= 0
 	    ? reply_string(reply->element[1], &len)
 	    : NULL;
 	if (id == NULL || !reply_id(id, len, &end.era, &end.seq)) {
@@ -162,12 +168,17 @@ on_era(redisAsyncContext *ac, void *rep, void *arg)
 		return;
 	}
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-	    reply->element[0]->type != REDIS_REPLY_INTEGER) {
+	    reply->element[0]->type != REDIS_REPLY_INTEGER ||
+	    reply->element[0]->integer < 1) {
 		link_drop(r->write, RETRY_MS, "fence: %.150s",
 		    reply_text(reply));
 		return;
 	}
-	r->era = (uint64_t)reply->element[0]->integer;
+	if (r->era != (uint64_t)reply->element[0]->integer) {
+		r->era = (uint64_t)reply->element[0]->integer;
+		board_era_began(r);
+	}
+	snprintf(r->cluster->era_run, sizeof r->cluster->era_run, "%s", r->run);
 	fence_shards(r);
 }
 
@@ -180,6 +191,7 @@ on_script(redisAsyncContext *ac, void *rep, void *arg)
 	const char *sha = reply_string(reply, &len);
 
 	(void)arg;
+	r->cluster->is_loading = false;
 	if (sha != NULL && len == 40) {
 		memcpy(r->cluster->append_sha, sha, 41);
 	} else if (reply != NULL) {
@@ -193,7 +205,10 @@ shared_load_script(struct redis *r)
 {
 	const char *load[] = { "SCRIPT", "LOAD", script_append };
 
-	link_say(r->write, on_script, NULL, 3, load);
+	if (!r->cluster->is_loading) {
+		r->cluster->is_loading =
+		    link_say(r->write, on_script, NULL, 3, load);
+	}
 }
 
 void
@@ -201,11 +216,11 @@ shared_fence(struct redis *r)
 {
 	char era[24];
 	const char *words[] = { "EVAL", script_era, "1", r->cluster->ctl_meta,
-		r->run, era };
+		r->run, era, r->cluster->era_run };
 
 	snprintf(era, sizeof era, "%" PRIu64, r->era);
 	shared_load_script(r);
-	link_say(r->write, on_era, NULL, 6, words);
+	link_say(r->write, on_era, NULL, 7, words);
 }
 
 void
@@ -251,6 +266,7 @@ on_open(redisAsyncContext *ac, void *rep, void *arg)
 	    (text[0] = reply_string(reply->element[0], &len[0])) == NULL ||
 	    len[0] != STREAM_EPOCH_SIZE - 1 ||
 	    reply->element[1]->type != REDIS_REPLY_INTEGER ||
+	    reply->element[1]->integer < 0 ||
 	    (text[1] = reply_string(reply->element[2], &len[1])) == NULL ||
 	    (text[2] = reply_string(reply->element[3], &len[2])) == NULL) {
 		stream_conflict(r, s);
@@ -286,6 +302,7 @@ shared_tick(struct redis *r)
 {
 	shard_tick(r);
 	board_tick(r);
+	mend_go_on(r);
 }
 
 void

@@ -76,9 +76,12 @@ struct cluster {
 	struct shard shard[SHARDS];
 	struct place ctl_cursor;
 	char append_sha[41];
-	size_t unfenced; /* shards */
-	bool is_tailing; /* an XREAD is on its way */
+	bool is_loading;  /* the script of appends */
+	char era_run[64]; /* the Redis process in which we got our era */
+	size_t unfenced;  /* shards */
+	bool is_tailing;  /* an XREAD is on its way */
 	struct board *board;
+	TAILQ_HEAD(mending_list, mending) mendings; /* see mend.h */
 	uint32_t holes, missed, redelivered, notices_dropped,
 	    nodes; /* metrics */
 };

@@ -173,10 +173,16 @@ stream_refresh(struct redis *r, struct stream *s)
 {
 	uint64_t ttl =
 	    s->history_ttl > 0 ? 2 * s->history_ttl : r->conf->stream_ttl;
+	uint64_t now = clock_ms();
 	char ms[24];
 	const char *stream[] = { "PEXPIRE", s->key, ms };
 	const char *meta[] = { "PEXPIRE", s->meta_key, META_TTL_MS };
 
+	if (s->exists && now - s->refreshed < ttl / 4) {
+		return;
+	}
+	s->exists = true;
+	s->refreshed = now;
 	snprintf(ms, sizeof ms, "%llu", (unsigned long long)ttl);
 	link_say(r->write, on_written_down, NULL, 3, stream);
 	link_say(r->write, on_written_down, NULL, 3, meta);

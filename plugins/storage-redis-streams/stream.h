@@ -52,11 +52,12 @@ struct stream {
 	uint64_t era;                  /* of the last place given */
 	uint64_t seq;                  /* the last place given */
 	uint64_t answered;             /* the last place told to the bus */
+	uint64_t top;   /* of several brokers: the highest it ever had */
 	uint64_t first; /* the oldest kept, at least; answered + 1: none */
 	uint32_t history_size; /* as last asked for */
 	uint64_t history_ttl;
-	uint64_t appends; /* for what need not be done each time */
-	size_t sent;      /* entries whose reply is due */
+	uint64_t refreshed; /* when it was last put off that it expires, ms */
+	size_t sent;        /* entries whose reply is due */
 	bool resend;   /* one is to be sent again: first let those come back */
 	bool looking;  /* whether the next entries are there already */
 	uint32_t life; /* counts how often it was deleted */
@@ -97,7 +98,8 @@ void stream_new_epoch(struct redis *r, struct stream *s);
 /* Write down the one it has. */
 void stream_write_epoch(struct redis *r, struct stream *s);
 
-/* Put off the day when Redis lets it go. */
+/* It has got a message: put off the day when Redis lets it go, if that was not
+ * done just now. */
 void stream_refresh(struct redis *r, struct stream *s);
 
 /* The key is somebody else's: nothing is stored. */

@@ -28,7 +28,6 @@ hand_on(struct redis *r, struct stream *s, const char *epoch, struct place at,
     struct aqb_msg *msg, uint32_t flags)
 {
 	const struct aqb_follower *f = r->cluster->follower;
-	bool is_back = at.era > s->era && at.seq <= s->answered;
 	struct aqb_position pos;
 
 	if (strcmp(s->epoch, epoch) != 0) {
@@ -40,10 +39,21 @@ hand_on(struct redis *r, struct stream *s, const char *epoch, struct place at,
 	position(epoch, at, &pos);
 	if ((flags & AQB_FOLLOW_REPEATED) != 0) {
 		redis_add(r, r->metrics.repaired, 1);
-	} else if (is_back) {
+	} else if (at.seq <= s->top) {
 		redis_add(r, r->cluster->redelivered, 1);
 	}
+	s->top = at.seq > s->top ? at.seq : s->top;
 	f->message(f->arg, s->name, msg, &pos, flags & AQB_FOLLOW_REPEATED);
+}
+
+/* The stream is another one: what it has before this may have been written
+ * where we did not look any more. */
+static void
+begin_anew(struct stream *s, const char *epoch)
+{
+	snprintf(s->epoch, sizeof s->epoch, "%s", epoch);
+	s->era = s->seq = s->answered = 0;
+	s->first = 1;
 }
 
 void
@@ -61,11 +71,13 @@ tail_deliver(struct redis *r, struct stream *s, const char *epoch,
 	} else if (s->mending != NULL && !is_mended) {
 		mend_hold(r, s, epoch, at, msg, flags);
 		return;
-	} else if (strcmp(s->epoch, epoch) == 0) {
-		if (!place_before(given, at)) {
+	} else {
+		if (strcmp(s->epoch, epoch) != 0) {
+			begin_anew(s, epoch);
+		} else if (!place_before(given, at)) {
 			return;
 		}
-		if (at.seq > given.seq + 1 && !is_mended) {
+		if (at.seq > s->answered + 1 && !is_mended) {
 			mend_begin(r, s);
 			if (s->mending != NULL) {
 				mend_hold(r, s, epoch, at, msg, flags);
@@ -80,10 +92,10 @@ static bool
 number_of(const redisReply *fields, const char *name, uint64_t *np)
 {
 	struct aqb_slice text = entry_field(fields, name);
-	char *end;
 
-	*np = strtoull(text.data, &end, 10);
-	return text.len > 0 && end == text.data + text.len;
+	*np = strtoull(text.data, NULL, 10);
+	return text.len > 0 && text.len < 19 &&
+	    strspn(text.data, "0123456789") == text.len;
 }
 
 static void
@@ -128,6 +140,7 @@ take_forgotten(struct redis *r, struct shard *sh, struct aqb_slice name,
 	mend_forget(r, s);
 	s->state = s->state == STREAM_OPEN ? STREAM_UNKNOWN : s->state;
 	s->life++;
+	s->top = 0;
 	if (post == NULL) {
 		f->forgotten(f->arg, text);
 	}
@@ -156,7 +169,7 @@ take_message(struct redis *r, struct shard *sh, struct place at,
 	}
 	s->history_size = (uint32_t)size;
 	position(epoch, at, &pos);
-	if (post != NULL) {
+	if (post != NULL && post->msg != NULL) {
 		flags = post->has_come ? AQB_FOLLOW_REPEATED : 0;
 		post->has_come = true;
 		shard_answer(r, post, &pos);

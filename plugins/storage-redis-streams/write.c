@@ -13,7 +13,6 @@
 #define DUE_MAX 4096           /* replies */
 #define BACKLOG_MAX (4u << 20) /* bytes not written yet */
 #define AT_ONCE 64             /* of one stream, then another's turn */
-#define REFRESH_EVERY 64       /* appends */
 #define BUSY_MIN_MS 50
 #define BUSY_MAX_MS 5000
 #define BUSY_GIVE_UP_MS 10000 /* strict: one that Redis keeps refusing */
@@ -316,8 +315,7 @@ send_next(struct redis *r, struct stream *s)
 	} else {
 		place(r, e);
 		sent = send_append(r, e);
-		if (sent && (!s->exists || ++s->appends % REFRESH_EVERY == 0)) {
-			s->exists = true;
+		if (sent) {
 			stream_refresh(r, s);
 		}
 	}

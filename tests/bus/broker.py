@@ -186,8 +186,8 @@ class Client:
         """Send an envelope given as fields, or anything as text."""
         await self.ws.send(json.dumps(fields) if text is None else text)
 
-    async def receive(self):
-        return json.loads(await asyncio.wait_for(self.ws.recv(), PATIENCE))
+    async def receive(self, timeout=PATIENCE):
+        return json.loads(await asyncio.wait_for(self.ws.recv(), timeout))
 
     async def expect(self, **fields):
         """The next message, which must have these fields."""
