@@ -21,7 +21,7 @@
 
 static void
 on_message(void *arg, const struct address *where, struct aqb_msg *msg,
-    const struct aqb_position *pos, bool repeated)
+    const struct aqb_position *pos, uint32_t flags)
 {
 	struct cluster *c;
 	struct channel *ch;
@@ -31,7 +31,10 @@ on_message(void *arg, const struct address *where, struct aqb_msg *msg,
 	if (ch == NULL) {
 		return;
 	}
-	if (repeated) {
+	if ((flags & AQB_FOLLOW_LOST) != 0) {
+		ch->in_doubt = true; /* the jump is a gap, whatever the epoch */
+	}
+	if ((flags & AQB_FOLLOW_REPEATED) != 0) {
 		publish_passed_over(ch, pos);
 	} else {
 		publish_told(ch, msg, pos);

@@ -123,7 +123,7 @@ on_message(void *arg, const char *stream, struct aqb_msg *msg,
 		drop(s, "message: not of this stream, or no position");
 		return;
 	}
-	s->follower.message(s->follower.arg, &where, msg, pos, repeated);
+	s->follower.message(s->follower.arg, &where, msg, pos, flags);
 }
 
 static void

@@ -127,6 +127,9 @@ typedef void aqb_store_keep_f(void *self, aqb_ticket ticket, const char *key,
 /* follow: this message was given to this broker before, at another position;
  * it is not to be delivered again. */
 #define AQB_FOLLOW_REPEATED 0x01u
+/* follow: the messages between the last one and this one are lost, even if
+ * another epoch has begun. */
+#define AQB_FOLLOW_LOST 0x02u
 
 /*
  * What a broker is told of the others that share its storage, itself included.

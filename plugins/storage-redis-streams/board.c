@@ -186,6 +186,7 @@ tell(struct redis *r, char kind, const char *key, struct aqb_slice value)
 {
 	struct board *b = r->cluster->board;
 	struct out *o = r->is_ousted ? NULL : calloc(1, sizeof *o);
+	const struct out *before;
 
 	if (r->is_ousted) {
 		return AQB_EUNAVAIL;
@@ -208,7 +209,9 @@ tell(struct redis *r, char kind, const char *key, struct aqb_slice value)
 	o->len = value.len;
 	b->bytes += cost(o);
 	TAILQ_INSERT_TAIL(&b->outs, o, link);
-	if (redis_is_present(r) && b->is_in) {
+	before = TAILQ_PREV(o, out_list, link);
+	if (redis_is_present(r) && b->is_in &&
+	    (before == NULL || before->is_sent)) {
 		send(r, o);
 	}
 	return AQB_OK;

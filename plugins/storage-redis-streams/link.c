@@ -52,6 +52,7 @@ struct link {
 	uint64_t retry;    /* the next wait */
 	uint64_t wait;     /* at least, before the next try */
 	size_t due;
+	size_t held; /* bytes of an answer that is not whole, when last seen */
 	char why[200];
 };
 
@@ -360,6 +361,18 @@ link_start(struct link *l)
 	connect_now(l);
 }
 
+/* An answer that is long comes piece by piece. */
+static void
+note_bytes(struct link *l)
+{
+	size_t held = l->ac->c.reader->len;
+
+	if (held != l->held) {
+		l->held = held;
+		l->progress = clock_ms();
+	}
+}
+
 static void
 give_up(struct link *l)
 {
@@ -392,6 +405,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	case LINK_READY:
 		break;
 	}
+	note_bytes(l);
 	if (l->due > 0 && clock_ms() - l->progress >= l->times->answer) {
 		snprintf(l->why, sizeof l->why,
 		    "no answer in %llu ms, %zu are due",

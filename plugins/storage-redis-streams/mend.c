@@ -155,7 +155,7 @@ mend_hold(struct redis *r, struct stream *s, const char *epoch, struct place at,
 	struct held *h = m->n >= HELD_MAX ? NULL : calloc(1, sizeof *h);
 
 	if (h == NULL) {
-		/* The pages to come hold all of it. */
+		/* It is in the stream, too. */
 		let_go(m);
 		m->has_let_go = true;
 		return;

@@ -543,10 +543,11 @@ give_up_the_old(struct redis *r, struct shard *sh)
 	    r->busy_wait > 0 ? BUSY_GIVE_UP_MS : r->conf->spool_wait;
 	struct post *post, *next;
 
-	for (post = TAILQ_FIRST(&sh->posts); post != NULL; post = next) {
-		next = TAILQ_NEXT(post, link);
-		if (post->is_done || post->ticket == 0 ||
-		    post->since + patience > now) {
+	/* What is done, and held, comes first. */
+	for (post = TAILQ_LAST(&sh->posts, post_list);
+	     post != NULL && !post->is_done; post = next) {
+		next = TAILQ_PREV(post, post_list, link);
+		if (post->ticket == 0 || post->since + patience > now) {
 			continue;
 		}
 		if (post->number == 0) {

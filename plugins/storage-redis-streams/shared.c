@@ -65,8 +65,15 @@ shared_follow(struct redis *r, const struct aqb_follower *follower,
     struct aqb_why *why)
 {
 	struct cluster *c;
-	int err = check_node(r, follower->node, why);
+	int err;
 
+	if (!r->conf->cluster) {
+		snprintf(why->text, sizeof why->text,
+		    "cluster: no in [plugin storage-redis-streams], yes in "
+		    "[storage]");
+		return AQB_EINVAL;
+	}
+	err = check_node(r, follower->node, why);
 	if (err != AQB_OK) {
 		return err;
 	}
@@ -253,7 +260,8 @@ on_open(redisAsyncContext *ac, void *rep, void *arg)
 	struct stream *s = arg;
 	const char *text[3]; /* epoch, first, last */
 	size_t len[3];
-	uint64_t seq;
+	uint64_t first, unused;
+	bool is_known;
 
 	if (s->state != STREAM_OPENING) {
 		return;
@@ -272,12 +280,17 @@ on_open(redisAsyncContext *ac, void *rep, void *arg)
 		stream_conflict(r, s);
 		return;
 	}
-	memcpy(s->epoch, text[0], sizeof s->epoch);
-	s->seq = s->answered = (uint64_t)reply->element[1]->integer;
-	s->first = s->answered + 1;
-	s->era = r->era;
-	reply_id(text[1], len[1], &s->era, &s->first);
-	reply_id(text[2], len[2], &s->era, &seq);
+	/* Where it was handed on already, it goes on from there. */
+	is_known = s->answered > 0 && strcmp(s->epoch, text[0]) == 0;
+	first = (uint64_t)reply->element[1]->integer + 1;
+	if (!is_known) {
+		memcpy(s->epoch, text[0], sizeof s->epoch);
+		s->seq = s->answered = first - 1;
+		s->era = r->era;
+		reply_id(text[2], len[2], &s->era, &unused);
+	}
+	reply_id(text[1], len[1], &unused, &first);
+	s->first = first;
 	s->exists = true;
 	s->state = STREAM_OPEN;
 	stream_tell(r, s, AQB_OK);

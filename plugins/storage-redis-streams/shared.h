@@ -80,6 +80,8 @@ struct cluster {
 	char era_run[64]; /* the Redis process in which we got our era */
 	size_t unfenced;  /* shards */
 	bool is_tailing;  /* an XREAD is on its way */
+	size_t brought;   /* bytes of messages, by the last answer */
+	unsigned count;   /* entries of each log that it asks for */
 	struct board *board;
 	TAILQ_HEAD(mending_list, mending) mendings; /* see mend.h */
 	uint32_t holes, missed, redelivered, notices_dropped,

@@ -11,7 +11,12 @@
 #include "mend.h"
 #include "shard.h"
 
-#define COUNT "500"
+/* Entries of each log in one answer: few, for all of them are handed on in one
+ * turn; more where many wait that are small. */
+#define COUNT_FIRST 16u
+#define COUNT_MAX 256u
+#define BYTES_MANY (512u * 1024u)
+#define BYTES_FEW (128u * 1024u)
 #define BLOCK_MAX_MS 1000
 
 static redisCallbackFn on_news;
@@ -30,6 +35,10 @@ hand_on(struct redis *r, struct stream *s, const char *epoch, struct place at,
 	const struct aqb_follower *f = r->cluster->follower;
 	struct aqb_position pos;
 
+	if (s->state == STREAM_OPEN && strcmp(s->epoch, epoch) == 0 &&
+	    at.seq > s->answered + 1) {
+		flags |= AQB_FOLLOW_LOST;
+	}
 	if (strcmp(s->epoch, epoch) != 0) {
 		snprintf(s->epoch, sizeof s->epoch, "%s", epoch);
 		s->first = at.seq;
@@ -43,7 +52,8 @@ hand_on(struct redis *r, struct stream *s, const char *epoch, struct place at,
 		redis_add(r, r->cluster->redelivered, 1);
 	}
 	s->top = at.seq > s->top ? at.seq : s->top;
-	f->message(f->arg, s->name, msg, &pos, flags & AQB_FOLLOW_REPEATED);
+	f->message(f->arg, s->name, msg, &pos,
+	    flags & (AQB_FOLLOW_REPEATED | AQB_FOLLOW_LOST));
 }
 
 /* The stream is another one: what it has before this may have been written
@@ -154,6 +164,7 @@ take_message(struct redis *r, struct shard *sh, struct place at,
 	uint32_t flags = 0;
 	char epoch[STREAM_EPOCH_SIZE], name[2 * AQB_NAME_MAX + 2];
 	struct aqb_position pos;
+	struct aqb_msg_view v;
 	struct aqb_msg *msg = NULL;
 	struct stream *s;
 	uint64_t size;
@@ -181,6 +192,8 @@ take_message(struct redis *r, struct shard *sh, struct place at,
 		redis_add(r, r->metrics.foreign, 1);
 		return;
 	}
+	r->host->msg_view(msg, &v);
+	r->cluster->brought += v.bytes;
 	tail_deliver(r, s, epoch, at, msg, flags);
 	r->host->msg_unref(&msg);
 }
@@ -234,8 +247,8 @@ shard_by_log(struct cluster *c, const redisReply *key)
 	return NULL;
 }
 
-/* [log, [entry ..]] */
-static void
+/* [log, [entry ..]]; returns how many entries. */
+static size_t
 take_log(struct redis *r, const redisReply *reply)
 {
 	struct cluster *c = r->cluster;
@@ -244,7 +257,7 @@ take_log(struct redis *r, const redisReply *reply)
 
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
 	    reply->element[1]->type != REDIS_REPLY_ARRAY) {
-		return;
+		return 0;
 	}
 	entries = reply->element[1];
 	sh = shard_by_log(c, reply->element[0]);
@@ -259,6 +272,20 @@ take_log(struct redis *r, const redisReply *reply)
 	    !place_before(sh->cursor, sh->settle)) {
 		shard_settle(r, sh);
 	}
+	return entries->elements;
+}
+
+/* More or fewer entries the next time, by what these were. */
+static void
+ask_for(struct cluster *c, size_t bytes, size_t most)
+{
+	if (bytes >= BYTES_MANY) {
+		c->count = c->count > 1 ? c->count / 2 : 1;
+	} else if (most < c->count) {
+		c->count = COUNT_FIRST; /* no more wait */
+	} else if (bytes < BYTES_FEW && c->count < COUNT_MAX) {
+		c->count *= 2;
+	}
 }
 
 static void
@@ -266,10 +293,13 @@ on_news(redisAsyncContext *ac, void *rep, void *arg)
 {
 	const redisReply *reply = link_reply(ac, rep);
 	struct redis *r = link_owner(ac->data);
+	struct cluster *c = r->cluster;
+	size_t most = 0;
 
 	(void)arg;
-	r->cluster->is_tailing = false;
+	c->is_tailing = false;
 	if (reply == NULL) {
+		ask_for(c, BYTES_MANY, 0); /* it may have been too much */
 		return;
 	}
 	if (reply->type == REDIS_REPLY_ERROR) {
@@ -279,8 +309,12 @@ on_news(redisAsyncContext *ac, void *rep, void *arg)
 	}
 	for (size_t i = 0;
 	     reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
-		take_log(r, reply->element[i]);
+		size_t n = take_log(r, reply->element[i]);
+
+		most = n > most ? n : most;
 	}
+	ask_for(c, c->brought, most);
+	c->brought = 0;
 	tail_start(r);
 }
 
@@ -294,8 +328,8 @@ void
 tail_start(struct redis *r)
 {
 	struct cluster *c = r->cluster;
-	char block[16], cursor[SHARDS + 1][48];
-	const char *words[6 + 2 * (SHARDS + 1)] = { "XREAD", "COUNT", COUNT,
+	char count[16], block[16], cursor[SHARDS + 1][48];
+	const char *words[6 + 2 * (SHARDS + 1)] = { "XREAD", "COUNT", count,
 		"BLOCK", block, "STREAMS" };
 	size_t lens[6 + 2 * (SHARDS + 1)];
 	uint64_t wait = r->conf->times.answer / 2;
@@ -304,6 +338,7 @@ tail_start(struct redis *r)
 	if (c->is_tailing || !link_is_ready(c->tail) || !board_is_ready(r)) {
 		return;
 	}
+	snprintf(count, sizeof count, "%u", c->count);
 	snprintf(block, sizeof block, "%" PRIu64,
 	    wait < BLOCK_MAX_MS ? wait : BLOCK_MAX_MS);
 	for (int i = 0; i <= SHARDS; i++) {
@@ -335,6 +370,7 @@ tail_init(struct redis *r)
 	struct cluster *c = r->cluster;
 	const struct link_events events = { on_tail_ready, NULL, NULL, r };
 
+	c->count = COUNT_FIRST;
 	snprintf(c->tail_name, sizeof c->tail_name, "arqonbus-%s-tail",
 	    r->boot);
 	c->tail = link_new(r->host, r->base, &r->url, &r->conf->times,

@@ -52,12 +52,13 @@ hear(const char *what, const char *a, const char *b)
 
 static void
 on_message(void *arg, const struct address *where, struct aqb_msg *msg,
-    const struct aqb_position *pos, bool repeated)
+    const struct aqb_position *pos, uint32_t flags)
 {
 	(void)arg;
 	(void)msg;
 	(void)pos;
-	hear(repeated ? "repeated" : "message", where->room, where->channel);
+	hear((flags & AQB_FOLLOW_REPEATED) != 0 ? "repeated" : "message",
+	    where->room, where->channel);
 }
 
 static void
