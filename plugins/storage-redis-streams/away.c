@@ -74,15 +74,18 @@ away_soon(struct redis *r)
 void
 away_is_over(struct redis *r)
 {
+	size_t waiting;
+
 	evtimer_del(r->away_timer);
 	if (!r->is_away) {
 		return;
 	}
 	r->is_away = false;
-	r->drain = r->spool.messages > 0 ? r->spool.next : 0;
+	waiting = r->spool.messages - r->spool.written_messages;
+	r->drain = waiting > 0 ? r->spool.next : 0;
 	redis_set(r, r->metrics.away, 0);
 	r->host->log(r->host, AQB_INFO,
-	    "Redis is back; %zu messages wait to be stored", r->spool.messages);
+	    "Redis is back; %zu messages wait to be stored", waiting);
 }
 
 bool

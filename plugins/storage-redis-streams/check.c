@@ -251,6 +251,43 @@ check_settings(struct redis *r, redisContext *c, struct aqb_why *why)
 	return AQB_OK;
 }
 
+/* A connection to a Redis without enough replicas is well worth having: it is
+ * a warning. */
+static int
+check_replicas(struct redis *r, redisContext *c, struct aqb_why *why)
+{
+	const char *info[] = { "INFO", "replication" };
+	const char *wait[] = { "WAIT", "0", "1" };
+	redisReply *reply = ask(c, 3, wait);
+	enum reply_class class = reply_class(reply);
+	uint64_t n = 0;
+	char least[24];
+
+	freeReplyObject(reply);
+	if (class == REPLY_FORBIDDEN) {
+		return refuse(why, AQB_EPERM,
+		    "Redis: replicas needs a user that may WAIT");
+	}
+	reply = ask(c, 2, info);
+	if (reply != NULL && reply->type == REDIS_REPLY_STRING &&
+	    reply_info(reply->str, "connected_slaves", &n) &&
+	    n < r->conf->replicas) {
+		r->host->log(r->host, AQB_WARNING,
+		    "Redis has %llu replicas; messages that are to be "
+		    "replicated wait for %u",
+		    (unsigned long long)n, r->conf->replicas);
+	}
+	freeReplyObject(reply);
+	if (get_setting(c, "min-replicas-to-write", least, sizeof least) &&
+	    strcmp(least, "0") == 0) {
+		r->host->log(r->host, AQB_WARNING,
+		    "Redis has min-replicas-to-write 0; a master that is cut "
+		    "off from its replicas takes messages that a failover "
+		    "loses");
+	}
+	return AQB_OK;
+}
+
 /* Is the connection of that broker still there? */
 static bool
 is_alive(redisContext *c, const char *owner, const char *boot)
@@ -396,6 +433,9 @@ check_redis(struct redis *r, struct aqb_why *why)
 	}
 	if (err == AQB_OK && r->conf->check) {
 		err = check_settings(r, c, why);
+	}
+	if (err == AQB_OK && r->conf->replicas > 0) {
+		err = check_replicas(r, c, why);
 	}
 	if (err == AQB_OK) {
 		err = check_owner(r, c, why);

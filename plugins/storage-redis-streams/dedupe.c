@@ -88,20 +88,36 @@ dedupe_refusal(struct redis *r, const struct aqb_msg *msg, uint64_t window)
 	return AQB_EUNCERTAIN;
 }
 
-/* It is there already: its sender is told where. */
-static void
-is_repeated(struct redis *r, struct entry *e, uint64_t era, uint64_t seq)
+void
+dedupe_tell(struct redis *r, struct entry **ep, enum aqb_stored stored)
 {
+	struct entry *e = *ep;
 	struct aqb_answer a = {
 		.size = sizeof a,
-		.stored = r->stored_class,
+		.stored = stored,
 		.flags = AQB_ANSWER_REPEATED,
 	};
 
-	stream_position(e->stream, era, seq, &a.pos);
-	r->host->answer(r->host, e->ticket, AQB_OK, &a);
+	stream_position(e->stream, e->found_era, e->found_seq, &a.pos);
+	if (e->ticket != 0) {
+		r->host->answer(r->host, e->ticket, AQB_OK, &a);
+	}
 	redis_add(r, r->metrics.repeated, 1);
-	spool_drop(&r->spool, r->host, &e);
+	spool_drop(&r->spool, r->host, ep);
+}
+
+/* It is there already.  Whether replicas have it, too, is to be seen when its
+ * turn comes. */
+static void
+is_repeated(struct redis *r, struct entry *e, uint64_t era, uint64_t seq)
+{
+	e->found_era = era;
+	e->found_seq = seq;
+	if (e->needs_replicas) {
+		e->is_repeat = e->was_looked_up = true;
+	} else {
+		dedupe_tell(r, &e, r->stored_class);
+	}
 }
 
 /* What Redis says of one entry.  What cannot be asked is stored. */

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #include <arqonbus/message.h>
+#include <arqonbus/storage.h>
 
 struct entry;
 struct redis;
@@ -38,6 +39,10 @@ void dedupe_doubt(struct redis *r);
  * more than "nobody knows" when it may be stored as an earlier one. */
 enum aqb_err dedupe_refusal(struct redis *r, const struct aqb_msg *msg,
     uint64_t window);
+
+/* The entry is one that is there already: tell its sender where, and what it
+ * survives there, and drop it. */
+void dedupe_tell(struct redis *r, struct entry **ep, enum aqb_stored stored);
 
 /* Ask Redis about the next entry of a stream and some that follow; what comes
  * of it is done when the answer is there.  False when it cannot be asked. */

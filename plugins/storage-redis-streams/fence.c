@@ -6,6 +6,7 @@
 
 #include "away.h"
 #include "redis.h"
+#include "replica.h"
 #include "shared.h"
 #include "write.h"
 
@@ -70,6 +71,7 @@ on_fenced(redisAsyncContext *ac, void *rep, void *arg)
 	r->is_fenced = true;
 	redis_set(r, r->metrics.connected, 1);
 	away_is_over(r);
+	replica_fenced(r, !is_first && !is_same);
 	write_resume(r, !is_first && !is_same);
 }
 
@@ -154,5 +156,6 @@ fence_begin(struct redis *r)
 	}
 	link_say(r->write, on_server, NULL, 2, server);
 	link_say(r->write, on_id, NULL, 2, id);
+	replica_fence(r);
 	link_say(r->write, on_role, NULL, 1, role);
 }

@@ -12,6 +12,7 @@
  *     stream                   the channels: their epoch and where they end
  *     spool                    messages on their way, and shortly after
  *     write                    appends, in order, pipelined
+ *     replica                  which of them the replicas have
  *     history, resolve         reading back
  *     probe                    is it well?
  *     keep                     what brokers share
@@ -27,6 +28,7 @@
 
 #include "clock.h"
 #include "link.h"
+#include "replica.h"
 #include "reply.h"
 #include "spool.h"
 #include "stream.h"
@@ -46,6 +48,8 @@ struct redis_conf {
 	uint64_t stop_wait;
 	uint64_t away_after;
 	uint64_t node_ttl;
+	uint32_t replicas; /* that must have what is `replicated`; 0: none is */
+	uint64_t replica_wait;
 	bool check;
 	bool cluster;
 	struct link_times times;
@@ -55,6 +59,7 @@ struct metrics {
 	uint32_t connected, away, spool_messages, spool_bytes;
 	uint32_t hold_messages, hold_bytes, hold_short, appended, replayed;
 	uint32_t repaired, refused, repeated, reads, connections, foreign;
+	uint32_t replicating, unreplicated;
 };
 
 struct redis {
@@ -91,6 +96,8 @@ struct redis {
 	struct event *away_timer;
 	uint64_t busy_until; /* Redis said so */
 	uint64_t busy_wait;
+
+	struct replicas replicas;
 
 	struct redisReply *kept; /* see keep.h; NULL: not known */
 

@@ -13,6 +13,7 @@ void
 spool_init(struct spool *s)
 {
 	TAILQ_INIT(&s->waiting);
+	TAILQ_INIT(&s->written);
 	TAILQ_INIT(&s->held);
 }
 
@@ -52,11 +53,34 @@ leave_list(struct spool *s, struct entry *e)
 		TAILQ_REMOVE(&s->held, e, link);
 		s->held_messages--;
 		s->held_bytes -= e->bytes;
+		return;
+	}
+	if (e->state == ENTRY_WRITTEN) {
+		TAILQ_REMOVE(&s->written, e, link);
+		s->written_messages--;
+		e->stream->written--;
 	} else {
 		TAILQ_REMOVE(&s->waiting, e, link);
-		s->messages--;
-		s->bytes -= e->bytes;
 	}
+	s->messages--;
+	s->bytes -= e->bytes;
+}
+
+void
+spool_await(struct spool *s, struct entry *e)
+{
+	assert(e->state == ENTRY_WAITING || e->state == ENTRY_SENT);
+	leave_list(s, e);
+	if (e->stream->next == e) {
+		e->stream->next = spool_next(e);
+	}
+	e->state = ENTRY_WRITTEN;
+	e->since = clock_ms();
+	TAILQ_INSERT_TAIL(&s->written, e, link);
+	s->written_messages++;
+	e->stream->written++;
+	s->messages++;
+	s->bytes += e->bytes;
 }
 
 void
@@ -74,10 +98,16 @@ spool_hold(struct spool *s, struct entry *e)
 void
 spool_unhold(struct spool *s, struct entry *e)
 {
-	assert(e->state == ENTRY_STORED);
+	bool is_waited_for = e->state == ENTRY_WRITTEN;
+
+	assert(e->state == ENTRY_STORED || is_waited_for);
 	leave_list(s, e);
 	e->state = ENTRY_WAITING;
-	TAILQ_INSERT_TAIL(&s->waiting, e, link);
+	if (is_waited_for) {
+		TAILQ_INSERT_HEAD(&s->waiting, e, link); /* by their age */
+	} else {
+		TAILQ_INSERT_TAIL(&s->waiting, e, link);
+	}
 	s->messages++;
 	s->bytes += e->bytes;
 }

@@ -21,6 +21,7 @@ struct stream;
 enum entry_state {
 	ENTRY_WAITING, /* to be sent */
 	ENTRY_SENT,    /* a reply is due */
+	ENTRY_WRITTEN, /* Redis has it, and perhaps not yet its replicas */
 	ENTRY_STORED,  /* held */
 };
 
@@ -30,7 +31,9 @@ struct entry {
 	aqb_ticket ticket;   /* 0: answered */
 	uint64_t number;     /* 1, 2, 3 .. of all entries */
 	uint64_t era, seq;   /* seq 0: it has no place yet */
-	uint64_t since;      /* when it came, or was stored; ms */
+	uint64_t since;      /* when it came, was written, or stored; ms */
+	uint64_t found_era, found_seq; /* is_repeat: where it is already */
+	uint64_t round;                /* written: see replica.h */
 	uint32_t bytes;
 	uint32_t history_size;
 	uint64_t history_ttl;
@@ -43,6 +46,8 @@ struct entry {
 	bool is_in_doubt;    /* likewise, it may be there or not */
 	bool was_refused;    /* likewise, it was certainly not stored */
 	bool was_looked_up;  /* or need not be */
+	bool is_repeat;      /* it is there already */
+	bool needs_replicas; /* to be answered */
 	uint32_t life;       /* of the stream: it may have been deleted since */
 	TAILQ_ENTRY(entry) link;        /* of the spool */
 	TAILQ_ENTRY(entry) stream_link; /* of the stream, in order */
@@ -52,9 +57,11 @@ TAILQ_HEAD(entry_list, entry);
 
 struct spool {
 	struct entry_list waiting; /* and sent, in the order they came */
-	struct entry_list held;    /* the oldest first */
+	struct entry_list written; /* the oldest first */
+	struct entry_list held;    /* likewise */
 	uint64_t next;
-	size_t messages, bytes;           /* waiting and sent */
+	size_t messages, bytes;           /* waiting, sent and written */
+	size_t written_messages;          /* written */
 	size_t held_messages, held_bytes; /* held */
 };
 
@@ -69,10 +76,13 @@ struct entry *spool_add(struct spool *s, const struct aqb_host *host,
  * may be stored already.  NULL: none. */
 struct entry *spool_next(const struct entry *e);
 
+/* Redis has it, and its replicas are waited for. */
+void spool_await(struct spool *s, struct entry *e);
+
 /* It is stored: hold it. */
 void spool_hold(struct spool *s, struct entry *e);
 
-/* It was held, and must be stored again. */
+/* It was written or held, and must be stored again. */
 void spool_unhold(struct spool *s, struct entry *e);
 
 /* Take it out and free it. */

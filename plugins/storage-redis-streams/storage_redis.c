@@ -19,6 +19,7 @@
 #include "mend.h"
 #include "probe.h"
 #include "redis.h"
+#include "replica.h"
 #include "resolve.h"
 #include "shard.h"
 #include "write.h"
@@ -78,6 +79,11 @@ static const struct aqb_option redis_options[] = {
 	    "Redis lose it; 0 holds none"),
 	AQB_SIZE("hold_size", struct redis_conf, hold_size, 0, 64 * GIB,
 	    "512MiB", "memory for these; over it the oldest go early"),
+	AQB_U32("replicas", struct redis_conf, replicas, 0, 16, "0",
+	    "replicas that must have an acked message of a channel with "
+	    "durability replicated; 0 refuses such channels"),
+	AQB_DURATION("replica_wait", struct redis_conf, replica_wait, 1, MINUTE,
+	    "10s", "how long they are waited for"),
 	AQB_DURATION("stream_ttl", struct redis_conf, stream_ttl, MINUTE,
 	    3650 * DAY, "7d",
 	    "how long the stream of a channel without history_ttl is kept "
@@ -193,6 +199,12 @@ add_metrics(struct redis *r)
 		{ &r->metrics.repeated, false,
 		    "arqonbus_storage_redis_repeated_total",
 		    "Messages that were there from an earlier life." },
+		{ &r->metrics.replicating, true,
+		    "arqonbus_storage_redis_replicating_messages",
+		    "Messages that wait for replicas." },
+		{ &r->metrics.unreplicated, false,
+		    "arqonbus_storage_redis_unreplicated_total",
+		    "Messages that waited for replicas in vain." },
 		{ &r->metrics.reads, false,
 		    "arqonbus_storage_redis_reads_total",
 		    "Pages of history read from Redis." },
@@ -315,6 +327,7 @@ set_gauges(const struct redis *r)
 	redis_set(r, r->metrics.spool_bytes, s->bytes);
 	redis_set(r, r->metrics.hold_messages, s->held_messages);
 	redis_set(r, r->metrics.hold_bytes, s->held_bytes);
+	redis_set(r, r->metrics.replicating, s->written_messages);
 }
 
 static void
@@ -330,10 +343,18 @@ answer_stop(struct redis *r)
 static void
 finish_stop(struct redis *r)
 {
-	if (r->spool.messages > 0) {
+	size_t written = r->spool.written_messages;
+
+	if (r->spool.messages > written) {
 		r->host->log(r->host, AQB_ERROR,
 		    "%zu messages are lost: Redis was away to the end",
-		    r->spool.messages);
+		    r->spool.messages - written);
+	}
+	if (written > 0) {
+		r->host->log(r->host, AQB_WARNING,
+		    "%zu messages are in Redis, and not known to be on its "
+		    "replicas",
+		    written);
 	}
 	event_del(r->tick);
 	if (r->cluster != NULL) {
@@ -352,6 +373,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	write_tick(r);
+	replica_tick(r);
 	if (r->cluster != NULL) {
 		shared_tick(r);
 	}
@@ -396,7 +418,8 @@ redis_start(void *self, struct aqb_why *why)
 	    make_link(r, r->read_name, sizeof r->read_name, "read", &read);
 	r->tick = event_new(r->base, -1, EV_PERSIST, on_tick, r);
 	if (r->write == NULL || r->read == NULL || r->tick == NULL ||
-	    away_init(r) != AQB_OK || event_add(r->tick, &every) != 0) {
+	    away_init(r) != AQB_OK || replica_start(r) != AQB_OK ||
+	    event_add(r->tick, &every) != 0) {
 		return AQB_ENOMEM;
 	}
 	link_start(r->write);
@@ -424,6 +447,7 @@ redis_fini(void **selfp)
 		event_free(r->tick);
 	}
 	away_fini(r);
+	replica_fini(r);
 	link_free(&r->read);
 	link_free(&r->write);
 	shared_free(r);
@@ -519,9 +543,17 @@ do_accept(void *self, const struct aqb_limits *limits, struct aqb_why *why)
 {
 	const struct redis *r = self;
 
-	if (limits->durability == AQB_DURABLE_REPLICATED) {
+	if (limits->durability == AQB_DURABLE_REPLICATED && r->conf->cluster) {
 		snprintf(why->text, sizeof why->text,
-		    "durability: replicated is not in this version");
+		    "durability: replicated is for one broker, not for "
+		    "several on one storage");
+		return AQB_EINVAL;
+	}
+	if (limits->durability == AQB_DURABLE_REPLICATED &&
+	    r->conf->replicas == 0) {
+		snprintf(why->text, sizeof why->text,
+		    "durability: replicated needs replicas = 1 or more in "
+		    "[plugin storage-redis-streams]");
 		return AQB_EINVAL;
 	}
 	if (limits->durability == AQB_DURABLE_FSYNC &&

@@ -58,6 +58,7 @@ struct stream {
 	uint64_t history_ttl;
 	uint64_t refreshed; /* when it was last put off that it expires, ms */
 	size_t sent;        /* entries whose reply is due */
+	size_t written;     /* entries that wait for replicas */
 	bool resend;   /* one is to be sent again: first let those come back */
 	bool looking;  /* whether the next entries are there already */
 	uint32_t life; /* counts how often it was deleted */

@@ -8,6 +8,7 @@
 #include "away.h"
 #include "dedupe.h"
 #include "redis.h"
+#include "replica.h"
 #include "words.h"
 
 #define DUE_MAX 4096           /* replies */
@@ -132,6 +133,8 @@ make_entry(struct redis *r, aqb_ticket ticket, struct stream *s,
 	e->dedupe_window = limits->dedupe_window;
 	e->is_volatile = limits->history_size == 0 ||
 	    limits->durability == AQB_DURABLE_EPHEMERAL;
+	e->needs_replicas = limits->durability == AQB_DURABLE_REPLICATED &&
+	    r->replicas.link != NULL && !e->is_volatile;
 	e->was_looked_up = !dedupe_must_look(r, msg, limits->dedupe_window);
 	s->history_size = limits->history_size;
 	s->history_ttl = limits->history_ttl;
@@ -169,7 +172,8 @@ write_append(struct redis *r, aqb_ticket ticket, const char *name,
 		write_work(r, s);
 		return AQB_EARLY;
 	}
-	if (e->is_volatile && s->state == STREAM_OPEN && s->next == e) {
+	if (e->is_volatile && s->state == STREAM_OPEN && s->next == e &&
+	    s->written == 0) {
 		place(r, e);
 		told(s, e);
 		stream_position(s, e->era, e->seq, posp);
@@ -255,7 +259,7 @@ send_append(struct redis *r, struct entry *e)
 	return link_send(r->write, on_stored, e, w.n, w.text, w.len);
 }
 
-/* What was held of a stream that goes must not come back. */
+/* What is held of a stream that goes must not come back. */
 static void
 drop_held(struct redis *r, struct stream *s)
 {
@@ -265,6 +269,8 @@ drop_held(struct redis *r, struct stream *s)
 		next = TAILQ_NEXT(e, stream_link);
 		if (e->state == ENTRY_STORED) {
 			drop(r, &e);
+		} else if (e->state == ENTRY_WRITTEN) {
+			write_finish(r, e, r->stored_class);
 		}
 	}
 }
@@ -295,6 +301,16 @@ send_delete(struct redis *r, struct entry *e)
 	return true;
 }
 
+/* There is nothing to send, but it may have to wait for replicas. */
+static void
+wait_its_turn(struct redis *r, struct entry *e)
+{
+	if (!e->is_repeat) {
+		place(r, e);
+	}
+	replica_await(r, e);
+}
+
 /* Send the next of a stream; false when that cannot be now. */
 static bool
 send_next(struct redis *r, struct stream *s)
@@ -302,8 +318,12 @@ send_next(struct redis *r, struct stream *s)
 	struct entry *e = s->next;
 	bool sent;
 
-	if (e->msg != NULL && e->is_volatile) {
+	if (e->msg != NULL && e->is_volatile && s->written == 0) {
 		finish_volatile(r, &e); /* moves s->next on */
+		return true;
+	}
+	if ((e->msg != NULL && e->is_volatile) || e->is_repeat) {
+		wait_its_turn(r, e); /* likewise */
 		return true;
 	}
 	if (!e->was_looked_up) {
@@ -446,6 +466,38 @@ stream_is_gone(struct redis *r, struct entry *e)
 	rewind_to(e);
 }
 
+/* What is answered here comes after all of its stream that came before it. */
+static bool
+must_wait(const struct entry *e)
+{
+	return e->life == e->stream->life &&
+	    (e->stream->written > 0 || (e->needs_replicas && e->ticket != 0));
+}
+
+void
+write_finish(struct redis *r, struct entry *e, enum aqb_stored stored)
+{
+	if (e->needs_replicas && e->ticket != 0 &&
+	    stored != AQB_STORED_REPLICATED) {
+		redis_fail(r, e->ticket, AQB_EUNCERTAIN);
+		redis_add(r, r->metrics.unreplicated, 1);
+		e->ticket = 0;
+		dedupe_doubt(r);
+	}
+	if (e->is_repeat) {
+		dedupe_tell(r, &e, stored);
+		return;
+	}
+	told(e->stream, e);
+	answer(r, e, e->is_volatile ? AQB_STORED_NONE : stored, 0);
+	if (r->conf->hold == 0 || e->is_volatile ||
+	    e->life != e->stream->life) {
+		drop(r, &e);
+	} else {
+		spool_hold(&r->spool, e);
+	}
+}
+
 /* It is in Redis. */
 static void
 stored(struct redis *r, struct entry *e)
@@ -460,16 +512,14 @@ stored(struct redis *r, struct entry *e)
 	if (!e->was_stored) {
 		redis_add(r, r->metrics.appended, 1);
 	}
-	told(s, e);
 	if (e->is_in_doubt && e->ticket == 0) {
 		dedupe_doubt(r);
 	}
-	answer(r, e, r->stored_class, 0);
 	e->was_refused = e->is_in_doubt = false;
-	if (r->conf->hold == 0 || e->life != s->life) {
-		drop(r, &e);
+	if (must_wait(e)) {
+		replica_await(r, e);
 	} else {
-		spool_hold(&r->spool, e);
+		write_finish(r, e, r->stored_class);
 	}
 }
 
@@ -477,7 +527,12 @@ stored(struct redis *r, struct entry *e)
 static void
 is_behind(struct redis *r, struct entry *e, const redisReply *reply)
 {
-	if (e->was_stored || e->is_in_doubt) {
+	bool is_waited_for = e->was_stored && e->ticket != 0;
+
+	if (is_waited_for && e->was_refused) {
+		dedupe_doubt(r);
+		refuse(r, &e, AQB_EUNCERTAIN); /* it, or another */
+	} else if (e->was_stored || e->is_in_doubt) {
 		stored(r, e); /* it is itself */
 	} else if (e->was_refused) {
 		refuse(r, &e, AQB_EUNAVAIL); /* others took its place */
@@ -574,11 +629,17 @@ unhold_all(struct redis *r)
 {
 	struct entry *e;
 
-	while ((e = TAILQ_FIRST(&r->spool.held)) != NULL) {
+	while ((e = TAILQ_LAST(&r->spool.written, entry_list)) != NULL ||
+	    (e = TAILQ_FIRST(&r->spool.held)) != NULL) {
 		spool_unhold(&r->spool, e);
-		e->was_stored = true;
+		if (e->is_repeat) {
+			/* If what it repeats is lost, it is none. */
+			e->is_repeat = e->was_looked_up = false;
+		} else {
+			e->was_stored = true;
+			redis_add(r, r->metrics.replayed, 1);
+		}
 		rewind_to(e);
-		redis_add(r, r->metrics.replayed, 1);
 	}
 }
 
@@ -610,7 +671,7 @@ write_go_early(struct redis *r)
 	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
 		struct entry *e, *next;
 
-		if (s->next == NULL && s->sent == 0 &&
+		if (s->next == NULL && s->sent == 0 && s->written == 0 &&
 		    TAILQ_EMPTY(&s->questions)) {
 			continue;
 		}
@@ -619,7 +680,11 @@ write_go_early(struct redis *r)
 		for (e = TAILQ_FIRST(&s->entries); e != NULL; e = next) {
 			next = TAILQ_NEXT(e, stream_link);
 			if (e->msg == NULL || e->state == ENTRY_STORED ||
-			    e->is_early || e->was_stored) {
+			    e->is_early || (e->was_stored && e->ticket == 0)) {
+				continue;
+			}
+			if (e->is_repeat) {
+				write_finish(r, e, r->stored_class);
 				continue;
 			}
 			if (e->is_volatile) {
@@ -652,7 +717,7 @@ give_up_the_old(struct redis *r)
 		if (e->ticket == 0 || e->state == ENTRY_SENT || e->is_early) {
 			continue;
 		}
-		if (e->is_in_doubt) {
+		if (e->is_in_doubt || e->was_stored || e->is_repeat) {
 			redis_fail(r, e->ticket, AQB_EUNCERTAIN);
 			e->ticket = 0;
 			dedupe_doubt(r);
@@ -702,6 +767,7 @@ write_fini(struct redis *r)
 	struct entry *e;
 
 	while ((e = TAILQ_FIRST(&r->spool.waiting)) != NULL ||
+	    (e = TAILQ_FIRST(&r->spool.written)) != NULL ||
 	    (e = TAILQ_FIRST(&r->spool.held)) != NULL) {
 		drop(r, &e);
 	}

@@ -34,6 +34,9 @@ void write_resume(struct redis *r, bool rolled_back);
 /* Redis is away: let everything go early, if that is the mode. */
 void write_go_early(struct redis *r);
 
+/* It is stored so well, and no better: answer it, and hold it. */
+void write_finish(struct redis *r, struct entry *e, enum aqb_stored stored);
+
 /* Refuse what waits in this stream. */
 void write_refuse_all(struct redis *r, struct stream *s);
 

@@ -14,8 +14,8 @@ from broker import ADMIN, BACKEND, Broker  # noqa: E402
 
 if BACKEND != "memory":
     # Their brokers are of their own kind.
-    collect_ignore = ["test_bench.py", "test_cluster.py", "test_cluster_faults.py", "test_drain.py", "test_plugin_author.py", "test_redis.py",
-                      "test_redis_faults.py"]
+    collect_ignore = ["test_bench.py", "test_cluster.py", "test_cluster_faults.py", "test_drain.py",
+                      "test_plugin_author.py", "test_redis.py", "test_redis_faults.py", "test_redis_replica.py"]
 
 
 def pytest_pyfunc_call(pyfuncitem):
