@@ -7,6 +7,7 @@ import random
 import re
 import socket
 import threading
+import time
 
 import pytest
 from broker import PATIENCE
@@ -201,6 +202,35 @@ async def test_r9_r10_who_refuses_for_a_while_is_asked_again(go, redis, proxy, m
         await state(broker, "ok")
     await numbers(bob, 1, len(refusals) + 1)
     assert stored(redis) == list(range(1, len(refusals) + 2))
+
+
+async def test_r10_one_that_is_refused_alone_is_sent_again_alone(go, redis, proxy):
+    """What was stored behind it keeps its place; it has lost its own."""
+    broker = go("--set", "storage.mode=strict")
+    broker.errors_expected = True
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("r:c")
+    await publish(ada, "r:c", 1, 1)
+    writes = 0
+
+    def refuse_the_first(words, ask):
+        nonlocal writes
+        if is_write(words):
+            writes += 1
+            if writes == 1:
+                time.sleep(0.3)  # so that the others are behind it
+                return b"-" + REFUSALS[0] + b"\r\n"
+
+    proxy.tamper = refuse_the_first
+    for n in range(2, 6):
+        await ada.send(type="event", channel="r:c", payload={"n": n}, ack=True)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE"))["stored"] is False
+    assert [(await ada.expect(type="ack"))["payload"]["seq"] for n in range(3, 6)] == [3, 4, 5]
+    await publish(ada, "r:c", 6, 6)
+    await numbers(bob, 1, 1)
+    await bob.expect(type="gap")
+    await numbers(bob, 3, 6)
+    assert writes == 6 and stored(redis) == [1, 3, 4, 5, 6]
 
 
 async def test_r10_strict_refuses_what_redis_refuses_for_long(go, redis, proxy):
