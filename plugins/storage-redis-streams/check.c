@@ -434,7 +434,7 @@ check_redis(struct redis *r, struct aqb_why *why)
 	if (err == AQB_OK && r->conf->check) {
 		err = check_settings(r, c, why);
 	}
-	if (err == AQB_OK && r->conf->replicas > 0) {
+	if (err == AQB_OK && r->conf->replicas > 0 && !r->conf->cluster) {
 		err = check_replicas(r, c, why);
 	}
 	if (err == AQB_OK) {

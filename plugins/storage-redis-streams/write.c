@@ -632,14 +632,24 @@ unhold_all(struct redis *r)
 	while ((e = TAILQ_LAST(&r->spool.written, entry_list)) != NULL ||
 	    (e = TAILQ_FIRST(&r->spool.held)) != NULL) {
 		spool_unhold(&r->spool, e);
-		if (e->is_repeat) {
-			/* If what it repeats is lost, it is none. */
-			e->is_repeat = e->was_looked_up = false;
-		} else {
+		if (!e->is_repeat) {
 			e->was_stored = true;
 			redis_add(r, r->metrics.replayed, 1);
 		}
 		rewind_to(e);
+	}
+}
+
+/* What was found before may be lost: it is looked for again. */
+static void
+forget_found(struct redis *r)
+{
+	struct entry *e;
+
+	TAILQ_FOREACH (e, &r->spool.waiting, link) {
+		if (e->is_repeat) {
+			e->is_repeat = e->was_looked_up = false;
+		}
 	}
 }
 
@@ -651,6 +661,7 @@ write_resume(struct redis *r, bool rolled_back)
 	if (rolled_back) {
 		unhold_all(r);
 	}
+	forget_found(r);
 	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
 		s->resend = false;
 		s->looking = false;
