@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "bus/group.h"
 #include "bus/profile.h"
 #include "host/store.h"
 #include "loop/loop.h"
@@ -43,8 +44,10 @@ put_channels(struct buf *b, const struct client *client)
 	buf_puts(b, "\"channels\":{");
 	TAILQ_FOREACH_REVERSE(m, &client->members, member_list, client_link)
 	{
-		buf_printf(b, "%s\"%s\":%" PRId64, comma, m->channel->stream,
-		    m->joined_at);
+		buf_printf(b, "%s\"%s\":", comma, m->channel->stream);
+		if (!group_put(m, b)) {
+			buf_printf(b, "%" PRId64, m->joined_at);
+		}
 		comma = ",";
 	}
 	buf_putc(b, '}');

@@ -10,6 +10,7 @@
 #include "bus/card.h"
 #include "bus/claim.h"
 #include "bus/client.h"
+#include "bus/group.h"
 #include "bus/notice.h"
 #include "bus/publish.h"
 #include "bus/remote.h"
@@ -120,14 +121,16 @@ node_record(struct cluster *c, const char *node, const char *key,
 	if (is_client && !is_client_id(key + 2)) {
 		return false;
 	}
-	if (is_own(c, node)) {
-		return !is_client || own_client(c, key, value);
-	}
 	if (is_client) {
-		return remote_record(c, node, key + 2, value);
+		return is_own(c, node) ? own_client(c, key, value)
+				       : remote_record(c, node, key + 2, value);
 	}
 	/* That it is there, or what a later version says. */
-	return value.len == 0 || node_get(c, node) != NULL;
+	if (!is_own(c, node) && value.len > 0 && node_get(c, node) == NULL) {
+		return false;
+	}
+	return strncmp(key, "gp:", 3) != 0 ||
+	    group_done_record(c, node, key + 3, value);
 }
 
 static bool
@@ -137,6 +140,9 @@ common_record(struct cluster *c, const char *key, struct aqb_slice value)
 	struct aqb_slice name = slice_of(key);
 	struct address where;
 
+	if (strncmp(key, "g:", 2) == 0) {
+		return group_lead_record(c, key + 2, value);
+	}
 	if (strncmp(key, "ch:", 3) != 0) {
 		return true;
 	}
@@ -169,6 +175,7 @@ on_node_gone(void *arg, const char *node)
 	OBJ_CAST(c, arg, CLUSTER_MAGIC);
 	claims_withdraw_all(c->claims, node);
 	node_gone(c, node);
+	group_node_gone(c, node);
 }
 
 static void
@@ -195,6 +202,7 @@ on_synced(void *arg)
 	node_sweep(c);
 	claims_sweep(c->claims, c->round);
 	settings_sweep(c);
+	group_sweep(c);
 }
 
 /* This node is here, whether it has clients or not. */
@@ -221,6 +229,7 @@ on_share_again(void *arg)
 	share_node(c);
 	settings_share_all(c);
 	card_share_all(c);
+	group_share_all(c);
 }
 
 struct channel *
@@ -271,6 +280,7 @@ cluster_free(struct cluster **clusterp)
 	OBJ_TAKE(c, clusterp, CLUSTER_MAGIC);
 	timer_stop(&c->flush);
 	remote_forget_all(c);
+	group_forget_leads(c);
 	claims_free(&c->claims);
 	c->magic = 0;
 	free(c);

@@ -16,6 +16,7 @@
 
 struct card;
 struct claims;
+struct leading;
 struct node;
 struct remote;
 
@@ -23,10 +24,11 @@ TAILQ_HEAD(card_list, card);
 
 struct cluster {
 	uint32_t magic;
-	bool syncing;   /* all records are being told */
-	bool knows_all; /* they have been told once */
-	uint32_t round; /* of that */
-	uint32_t walks; /* of records that were compared */
+	bool syncing;    /* all records are being told */
+	bool knows_all;  /* they have been told once */
+	bool is_leaving; /* this node offers itself for nothing more */
+	uint32_t round;  /* of that */
+	uint32_t walks;  /* of records that were compared */
 	struct bus *bus;
 
 	/* Of this node: clients that the others are to be told of. */
@@ -38,6 +40,7 @@ struct cluster {
 	struct remote *remotes; /* by id */
 	size_t remote_count;
 	struct claims *claims; /* of aliases, of this node's clients, too */
+	struct leading *leads; /* who gives out groups' work: group_lead.c */
 };
 
 #define CLUSTER_MAGIC 0x3e97b04du

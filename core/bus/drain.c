@@ -9,6 +9,7 @@
 #include "base/rand.h"
 #include "bus/bus_priv.h"
 #include "bus/client.h"
+#include "bus/group.h"
 #include "bus/publish.h"
 #include "bus/text.h"
 #include "loop/loop.h"
@@ -138,6 +139,7 @@ on_tick(void *arg)
 	    now >= end + d->plan.close_timeout + GRACE_MS) {
 		LOG(AQB_INFO, "clients sent away", FN("clients", d->told),
 		    FN("ms", now - d->began));
+		group_hand_over(d->bus);
 		d->done(d->arg);
 		return;
 	}

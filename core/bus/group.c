@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bus/group.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
 #include "base/why.h"
 #include "bus/group_priv.h"
+#include "bus/remote.h"
 #include "host/metric.h"
 #include "loop/loop.h"
 #include "proto/envelope.h"
@@ -17,7 +20,7 @@
 
 #define GROUPS_MAX 100 /* of one channel: each gets every message */
 
-static struct group *
+struct group *
 group_find(const struct channel *ch, const char *name)
 {
 	struct group *g;
@@ -42,6 +45,7 @@ group_free(struct group **gp, const char *reason)
 	assert(TAILQ_EMPTY(&g->takers) && TAILQ_EMPTY(&g->out));
 	ch = g->channel;
 	waiting = queue_waiting(g);
+	lead_end(g, reason != NULL);
 	queue_drop_all(g);
 	if (reason != NULL) {
 		queue_lost(g, waiting, 0, 0, reason);
@@ -49,6 +53,8 @@ group_free(struct group **gp, const char *reason)
 	timer_stop(&g->due);
 	timer_stop(&g->linger);
 	timer_stop(&g->retry);
+	timer_stop(&g->look);
+	timer_stop(&g->confirm);
 	TAILQ_REMOVE(&ch->groups, g, link);
 	ch->group_count--;
 	g->magic = 0;
@@ -67,6 +73,25 @@ on_linger(void *arg)
 	group_free(&g, "linger");
 }
 
+/* On another node it may be done, or that node heard nothing of it. */
+static void
+expire(struct item *item)
+{
+	struct taker *t = item->taker;
+
+	if (t->group->lead != LEAD_HERE) {
+		give_drop(&item); /* who gave it has seen to it */
+		return;
+	}
+	t->took = t->given;
+	if (!t->manual) {
+		give_drop(&item);
+		return;
+	}
+	metric_add(METRIC_GROUP_EXPIRED_TOTAL, 1);
+	give_back(&item);
+}
+
 /* Whoever had these should have acked them by now. */
 static void
 on_due(void *arg)
@@ -79,8 +104,7 @@ on_due(void *arg)
 	loop = g->channel->bus->loop;
 	while ((item = TAILQ_FIRST(&g->out)) != NULL &&
 	    item->due <= loop_now(loop)) {
-		metric_add(METRIC_GROUP_EXPIRED_TOTAL, 1);
-		give_back(&item);
+		expire(item);
 	}
 	give_run(g);
 	item = TAILQ_FIRST(&g->out);
@@ -93,9 +117,36 @@ static void
 on_retry(void *arg)
 {
 	struct group *g;
+	struct taker *t;
 
 	OBJ_CAST(g, arg, GROUP_MAGIC);
+	TAILQ_FOREACH (t, &g->takers, link) {
+		give_refresh(t);
+	}
 	give_run(g);
+}
+
+static void
+on_look(void *arg)
+{
+	struct group *g;
+
+	OBJ_CAST(g, arg, GROUP_MAGIC);
+	lead_look(g);
+}
+
+static void
+on_confirm(void *arg)
+{
+	struct group *g;
+	struct taker *t;
+
+	OBJ_CAST(g, arg, GROUP_MAGIC);
+	TAILQ_FOREACH (t, &g->takers, link) {
+		if (t->member != NULL) {
+			far_confirm(t);
+		}
+	}
 }
 
 static struct group *
@@ -117,6 +168,12 @@ group_new(struct channel *ch, const char *name)
 	timer_init(&g->due, on_due, g);
 	timer_init(&g->linger, on_linger, g);
 	timer_init(&g->retry, on_retry, g);
+	timer_init(&g->look, on_look, g);
+	timer_init(&g->confirm, on_confirm, g);
+	if (ch->bus->cluster != NULL) {
+		g->lead = LEAD_OPEN;
+		g->holds = true;
+	}
 	TAILQ_INSERT_TAIL(&ch->groups, g, link);
 	ch->group_count++;
 	return g;
@@ -133,31 +190,62 @@ group_may_join(const struct channel *ch, const char *name, struct aqb_why *why)
 	return AQB_CODE_OK;
 }
 
-void
-group_join(struct member *member, const char *name, bool manual)
+/* One more in the group of that name, made if there is none. */
+static struct taker *
+taker_new(struct channel *ch, const char *name, bool manual)
 {
-	struct channel *ch = member->channel;
-	struct taker *t = member->taker;
-	struct group *g;
+	struct group *g = group_find(ch, name);
+	struct taker *t = xnew(sizeof *t);
 
-	if (t != NULL && strcmp(t->group->name, name) == 0) {
-		t->manual = manual;
-		return;
-	}
-	group_leave(member);
-	g = group_find(ch, name);
 	if (g == NULL) {
 		g = group_new(ch, name);
 	}
 	timer_stop(&g->linger);
-	t = xnew(sizeof *t);
 	t->magic = TAKER_MAGIC;
 	t->manual = manual;
 	t->group = g;
-	t->member = member;
 	TAILQ_INSERT_TAIL(&g->takers, t, link);
 	g->taker_count++;
+	return t;
+}
+
+void
+group_join(struct member *member, const char *name, bool manual)
+{
+	struct taker *t = member->taker;
+
+	if (t != NULL && strcmp(t->group->name, name) == 0) {
+		t->manual = manual;
+		t->echo = member->echo;
+		return;
+	}
+	group_leave(member);
+	t = taker_new(member->channel, name, manual);
+	t->echo = member->echo;
+	t->member = member;
 	member->taker = t;
+	lead_look(t->group);
+}
+
+void
+group_far_join(struct remote_member *m, const char *name, bool manual,
+    bool echo)
+{
+	struct taker *t = m->taker;
+
+	if (t == NULL || strcmp(t->group->name, name) != 0) {
+		group_far_leave(m);
+		t = taker_new(m->channel, name, manual);
+		t->begun = true;
+		t->far = m;
+		t->group->far_count++;
+		m->taker = t;
+		lead_look(t->group);
+	}
+	t->manual = manual;
+	t->echo = echo;
+	give_refresh(t);
+	give_run(t->group);
 }
 
 void
@@ -167,15 +255,16 @@ group_begin(struct member *member)
 
 	OBJ_CHECK(t, TAKER_MAGIC);
 	t->begun = true;
+	cluster_touch(member->client);
 	give_refresh(t);
 	give_run(t->group);
+	lead_touch(t->group);
 }
 
 /* Not a member of its group any more; what it had is in no hands. */
 static void
-taker_free(struct member *member)
+taker_free(struct taker *t)
 {
-	struct taker *t = member->taker;
 	struct group *g = t->group;
 
 	OBJ_CHECK(t, TAKER_MAGIC);
@@ -183,32 +272,93 @@ taker_free(struct member *member)
 	give_retire(t);
 	TAILQ_REMOVE(&g->takers, t, link);
 	g->taker_count--;
-	member->taker = NULL;
+	if (t->member != NULL) {
+		t->member->taker = NULL;
+	} else {
+		t->far->taker = NULL;
+		g->far_count--;
+	}
 	t->magic = 0;
 	free(t);
+}
+
+/* It goes, and the group begins to wait if it was the last one. */
+static void
+part(struct taker *t)
+{
+	struct group *g = t->group;
+
+	taker_free(t);
+	give_run(g);
+	if (g->taker_count > 0) {
+		return;
+	}
+	if (g->lead == LEAD_HERE || g->has_all) {
+		timer_set(g->channel->bus->loop, &g->linger,
+		    g->channel->bus->conf.group_linger);
+	} else {
+		group_free(&g, NULL); /* it is another node's */
+	}
 }
 
 void
 group_leave(struct member *member)
 {
 	struct taker *t = member->taker;
-	struct group *g;
 	struct item *item;
 
 	if (t == NULL) {
 		return;
 	}
-	g = t->group;
 	t->begun = false; /* it gets nothing back of what it gives back */
+	cluster_touch(member->client);
+	if (t->group->lead != LEAD_HERE) {
+		far_part(t);
+	}
 	while ((item = t->items) != NULL) {
 		give_back(&item);
 	}
-	taker_free(member);
-	give_run(g);
-	if (g->taker_count == 0) {
-		timer_set(g->channel->bus->loop, &g->linger,
-		    g->channel->bus->conf.group_linger);
+	part(t);
+}
+
+void
+group_far_leave(struct remote_member *m)
+{
+	struct taker *t = m->taker;
+	struct item *item;
+	uint64_t lost = 0;
+
+	if (t == NULL) {
+		return;
 	}
+	t->begun = false;
+	while ((item = t->items) != NULL) {
+		if (t->manual) {
+			give_back(&item);
+		} else if (m->remote->node->is_gone) {
+			lost++; /* or it is done, but nobody knows */
+			give_drop(&item);
+		} else {
+			item->deliveries--; /* or its node had said so */
+			give_back(&item);
+		}
+	}
+	queue_lost(t->group, lost, 0, 0, "node_gone");
+	part(t);
+}
+
+bool
+group_put(const struct member *member, struct buf *b)
+{
+	const struct taker *t = member->taker;
+
+	if (t == NULL || !t->begun) {
+		return false;
+	}
+	buf_printf(b, "[%" PRId64 ",\"%s\",%s,%s]", member->joined_at,
+	    t->group->name, t->manual ? "true" : "false",
+	    t->echo ? "true" : "false");
+	return true;
 }
 
 void
@@ -221,7 +371,7 @@ group_end_all(struct channel *ch, const char *reason)
 		while ((t = TAILQ_FIRST(&g->takers)) != NULL) {
 			t->begun = false;
 			give_forget(t);
-			taker_free(t->member);
+			taker_free(t);
 		}
 		group_free(&g, reason);
 	}
@@ -234,7 +384,9 @@ tell_all(struct group *g, struct aqb_msg *msg)
 	struct taker *t;
 
 	TAILQ_FOREACH (t, &g->takers, link) {
-		bus_send(t->member->client, msg);
+		if (t->member != NULL) {
+			bus_send(t->member->client, msg);
+		}
 	}
 }
 
@@ -248,10 +400,16 @@ group_deliver(struct channel *ch, struct aqb_msg *msg)
 	TAILQ_FOREACH (g, &ch->groups, link) {
 		if (v.seq == 0) {
 			tell_all(g, msg);
-		} else if (!give_now(g, msg)) {
+			continue;
+		}
+		if (g->holds && !lead_keeps(g)) {
+			continue;
+		}
+		if (!give_now(g, msg)) {
 			queue_push(g, msg);
 			give_run(g);
 		}
+		lead_touch(g);
 	}
 }
 
@@ -269,6 +427,24 @@ item_of(const struct client *client, const struct channel *ch,
 	item_key(&want, pos->seq, slice_of(pos->epoch));
 	HASH_FIND(hh, m->taker->items, &want.key, sizeof want.key, item);
 	return item;
+}
+
+/* Another node waits for it. */
+static enum aqb_code
+ack_elsewhere(struct item *item, bool ok, struct aqb_why *why)
+{
+	if (far_tell(item->taker, item, ok) != AQB_OK) {
+		return reject(why, AQB_CODE_STORAGE_UNAVAILABLE, NULL,
+		    "storage: the broker that waits for it cannot be told now; "
+		    "say it again");
+	}
+	if (ok) {
+		give_done(&item);
+	} else {
+		metric_add(METRIC_GROUP_REFUSED_TOTAL, 1);
+		give_drop(&item);
+	}
+	return AQB_CODE_OK;
 }
 
 enum aqb_code
@@ -292,6 +468,10 @@ group_ack(struct client *client, const struct envelope *env,
 		    address.channel, env->position.epoch);
 	}
 	g = item->taker->group;
+	if (g->lead != LEAD_HERE) {
+		return ack_elsewhere(item, env->ok, why);
+	}
+	lead_touch(g);
 	if (env->ok) {
 		give_done(&item);
 	} else {
@@ -311,6 +491,7 @@ group_ready(struct client *client)
 	TAILQ_FOREACH (m, &client->members, client_link) {
 		if (m->taker != NULL) {
 			give_refresh(m->taker);
+			far_confirm(m->taker);
 		}
 	}
 	TAILQ_FOREACH (m, &client->members, client_link) {

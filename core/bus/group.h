@@ -12,10 +12,16 @@
  * which starts anew finds what came meanwhile.
  *
  * This is all that the rest of the bus knows of groups.  Which member gets
- * what is decided behind it, here for the members of this broker.
+ * what is decided behind it.  Of several brokers that are one bus, one decides
+ * for the members of all.
  */
 
 #include "bus/channel.h"
+
+struct buf;
+struct cluster;
+struct remote_member;
+struct work;
 
 /* May the channel have a group of that name?  They are bounded. */
 enum aqb_code group_may_join(const struct channel *ch, const char *name,
@@ -48,6 +54,34 @@ bool group_is_at_work(const struct client *client);
 /* End the channel's groups.  `reason`: of what is lost with them, told to who
  * watches; NULL: the broker stops, and nobody is told. */
 void group_end_all(struct channel *ch, const char *reason);
+
+/* ---- with other nodes ---- */
+
+/* Add what the other nodes are to know of a member that is in a group and may
+ * be given something: [joined_at,"group",manual,echo].  False: it is not. */
+bool group_put(const struct member *member, struct buf *b);
+
+/* A member on another node is of this group. */
+void group_far_join(struct remote_member *m, const char *name, bool manual,
+    bool echo);
+void group_far_leave(struct remote_member *m);
+
+/* One of the nodes' notices of work, for this one or another. */
+void group_heard(struct bus *bus, const struct work *work, struct aqb_msg *msg);
+
+/* Who gives out, as all nodes hear it, and up to where that is done; false:
+ * it makes no sense. */
+bool group_lead_record(struct cluster *c, const char *key,
+    struct aqb_slice value);
+bool group_done_record(struct cluster *c, const char *node, const char *key,
+    struct aqb_slice value);
+void group_node_gone(struct cluster *c, const char *node);
+void group_sweep(struct cluster *c);
+void group_share_all(struct cluster *c);
+
+/* This broker stops: others are to go on. */
+void group_hand_over(struct bus *bus);
+void group_forget_leads(struct cluster *c);
 
 /* Show each group of the channel, oldest first, until `visit` says no. */
 void group_show(const struct channel *ch, aqb_group_visit_f *visit, void *arg);

@@ -18,16 +18,23 @@
 #include "base/obj.h"
 #include "bus/group_priv.h"
 #include "bus/publish.h"
+#include "bus/remote.h"
 #include "host/metric.h"
 #include "host/telemetry.h"
 #include "loop/loop.h"
 #include "proto/msg.h"
 
+#define FAR_RETRY_MS 1000 /* after another node could not be told */
+
 static bool
 has_room(const struct taker *t)
 {
-	const struct client *client = t->member->client;
+	const struct client *client;
 
+	if (t->far != NULL) {
+		return t->begun && far_has_room(t);
+	}
+	client = t->member->client;
 	return t->begun && client_has_room(client) &&
 	    (!t->manual ||
 		HASH_COUNT(t->items) < client->bus->conf.group_max_pending);
@@ -53,15 +60,22 @@ give_refresh(struct taker *t)
 	}
 }
 
+static uint64_t
+serial_of(const struct taker *t)
+{
+	return t->far != NULL ? t->far->serial : t->member->serial;
+}
+
 /* A sender is known by what its messages say, so that this holds for what was
  * read from the history, too. */
 static bool
 may_take(const struct taker *t, const struct aqb_msg *msg)
 {
-	const char *id = t->member->client->id;
+	const char *id =
+	    t->far != NULL ? t->far->remote->id : t->member->client->id;
 	struct aqb_msg_view v;
 
-	if (t->member->echo) {
+	if (t->echo) {
 		return true;
 	}
 	msg_view(msg, &v);
@@ -85,7 +99,7 @@ pick(struct group *g, const struct aqb_msg *msg, uint64_t last)
 			give_retire(t);
 		} else if (!may_take(t, msg)) {
 			/* Not this one. */
-		} else if (t->member->serial == last) {
+		} else if (serial_of(t) == last) {
 			again = t;
 		} else {
 			return t;
@@ -141,16 +155,53 @@ lend(struct taker *t, struct item *item)
 	return true;
 }
 
-/* Give an item out; it is in no queue.  False without memory. */
+/* Out of the hands of the member that has it. */
+static struct taker *
+take_from(struct item *item)
+{
+	struct taker *t = item->taker;
+	struct group *g = t->group;
+
+	HASH_DEL(t->items, item);
+	TAILQ_REMOVE(&g->out, item, link);
+	g->out_count--;
+	item->taker = NULL;
+	item->last = serial_of(t);
+	return t;
+}
+
+/* To another node.  It keeps what it has until that one has taken it. */
 static bool
+give_far(struct taker *t, struct item *item)
+{
+	struct group *g = t->group;
+
+	if (far_post(t, item)) {
+		item->nth = t->given.n;
+		give_retire(t);
+		give_refresh(t);
+		return true;
+	}
+	take_from(item);
+	item->deliveries--;
+	if (!timer_is_set(&g->retry)) {
+		timer_set(g->channel->bus->loop, &g->retry, FAR_RETRY_MS);
+	}
+	return false;
+}
+
+bool
 give(struct taker *t, struct item *item)
 {
 	struct group *g = t->group;
 
-	if (t->manual && !lend(t, item)) {
+	if ((t->manual || t->far != NULL) && !lend(t, item)) {
 		return false;
 	}
 	item->deliveries++;
+	if (t->far != NULL) {
+		return give_far(t, item);
+	}
 	if (item->deliveries > 1) {
 		post_again(t, item);
 	} else {
@@ -167,11 +218,11 @@ give_now(struct group *g, struct aqb_msg *msg)
 {
 	struct taker *t;
 
-	if (queue_waiting(g) > g->parked.n) {
+	if (g->holds || queue_waiting(g) > g->parked.n) {
 		return false;
 	}
 	t = pick(g, msg, 0);
-	if (t == NULL || t->manual) {
+	if (t == NULL || t->manual || t->far != NULL) {
 		return false;
 	}
 	post(t, msg);
@@ -231,7 +282,7 @@ give_run(struct group *g)
 	struct queue *q;
 
 	OBJ_CHECK(g, GROUP_MAGIC);
-	while (!TAILQ_EMPTY(&g->ready)) {
+	while (!g->holds && !TAILQ_EMPTY(&g->ready)) {
 		if (give_first(g, &g->parked)) {
 			continue;
 		}
@@ -245,29 +296,41 @@ give_run(struct group *g)
 	queue_bound(g);
 }
 
-/* Out of the hands of the member that has it. */
-static struct taker *
-take_from(struct item *item)
-{
-	struct taker *t = item->taker;
-	struct group *g = t->group;
-
-	HASH_DEL(t->items, item);
-	TAILQ_REMOVE(&g->out, item, link);
-	g->out_count--;
-	item->taker = NULL;
-	item->last = t->member->serial;
-	return t;
-}
-
 void
 give_done(struct item **itemp)
 {
 	struct taker *t = take_from(*itemp);
 
-	metric_add(METRIC_GROUP_ACKED_TOTAL, 1);
+	if (t->member != NULL) {
+		metric_add(METRIC_GROUP_ACKED_TOTAL, 1);
+	}
 	item_free(t->group, itemp);
 	give_refresh(t);
+}
+
+void
+give_drop(struct item **itemp)
+{
+	struct taker *t = take_from(*itemp);
+
+	item_free(t->group, itemp);
+	give_refresh(t);
+}
+
+struct item *
+give_find(const struct group *g, uint64_t seq, uint64_t epoch)
+{
+	const struct item want = { .key = { seq, epoch } };
+	const struct taker *t;
+	struct item *item;
+
+	TAILQ_FOREACH (t, &g->takers, link) {
+		HASH_FIND(hh, t->items, &want.key, sizeof want.key, item);
+		if (item != NULL) {
+			return item;
+		}
+	}
+	return NULL;
 }
 
 void

@@ -4,6 +4,7 @@
 
 /* Groups as their own files see them. */
 
+#include "bus/cluster.h"
 #include "bus/group.h"
 
 #define GROUP_MAGIC 0x6be20f94u
@@ -23,6 +24,7 @@ struct item {
 	uint64_t last;       /* serial of the member that had it last */
 	uint64_t due;        /* when it is given to another, monotonic ms */
 	struct taker *taker; /* who has it, or NULL */
+	uint64_t nth;        /* of those that this one was given, if far */
 	TAILQ_ENTRY(item) link;
 	UT_hash_handle hh; /* of those that the taker has */
 };
@@ -35,15 +37,23 @@ struct queue {
 	uint64_t n;
 };
 
+/* What was sent from node to node so far. */
+struct tally {
+	uint64_t n, bytes;
+};
+
 /* A member's place in a group. */
 struct taker {
 	uint32_t magic;
 	bool manual; /* it acks what it gets */
 	bool begun;
+	bool echo;
 	bool ready; /* in the group's list of those with room */
 	struct group *group;
-	struct member *member;
-	struct item *items; /* not acked, in the order they were given */
+	struct member *member;     /* NULL: it is on another node */
+	struct remote_member *far; /* NULL: it is here */
+	struct tally given, took;  /* between two nodes: see group_far.c */
+	struct item *items;        /* not acked, in the order they were given */
 	TAILQ_ENTRY(taker) link;
 	TAILQ_ENTRY(taker) ready_link;
 };
@@ -55,6 +65,14 @@ struct stretch {
 };
 
 struct reading;
+struct resuming;
+
+/* Which node gives out a group's work: see group_lead.c. */
+enum lead {
+	LEAD_HERE,
+	LEAD_OPEN, /* none does, or not known yet */
+	LEAD_ELSEWHERE,
+};
 
 /*
  * What waits, in the order in which it is given out: what came back from a
@@ -64,18 +82,27 @@ struct reading;
 struct group {
 	uint32_t magic;
 	char name[AQB_NAME_MAX + 1];
+	enum lead lead;
+	bool holds;   /* nothing may be given out now */
+	bool has_all; /* that waits, so that nothing is to be read first */
 	struct channel *channel;
 	struct taker_list takers; /* oldest first */
 	struct taker_list ready;  /* those with room, the next one first */
 	uint32_t taker_count;
+	uint32_t far_count; /* of them on other nodes */
 	struct queue again, parked, page, fresh;
 	struct stretch history;
-	struct reading *reading; /* or NULL */
-	struct item_list out;    /* with a member, the first due first */
+	struct reading *reading;   /* or NULL */
+	struct resuming *resuming; /* or NULL */
+	uint64_t resumed_to;       /* up to here it may have gone on twice */
+	struct aqb_position told;  /* to the other nodes */
+	struct item_list out;      /* with a member, the first due first */
 	uint64_t out_count;
-	struct timer due, linger, retry;
+	struct timer due, linger, retry, look, confirm;
 	TAILQ_ENTRY(group) link;
 };
+
+struct group *group_find(const struct channel *ch, const char *name);
 
 /* ---- group_queue.c: what waits ---- */
 
@@ -102,14 +129,29 @@ void queue_bound(struct group *g);
  * read. */
 bool queue_read(struct group *g);
 
-/* Forget all that waits; *np counts it. */
+/* Forget all that waits. */
 void queue_drop_all(struct group *g);
+
+/* All up to here is done; false: that is not known. */
+bool queue_done(const struct group *g, struct aqb_position *posp);
+
+/* What waits begins behind `after` and not with what is in memory; `last` is
+ * where the channel is. */
+void queue_resume(struct group *g, const struct aqb_position *after,
+    const struct aqb_position *last);
 
 /* Say that messages will reach nobody; `from` 0: not in one piece. */
 void queue_lost(struct group *g, uint64_t n, uint64_t from, uint64_t to,
     const char *reason);
 
 /* ---- group_give.c: who gets what ---- */
+
+/* Give an item, which is in no queue, to this one; false: it did not take it.
+ */
+bool give(struct taker *t, struct item *item);
+
+/* What some member has and has not acked, or NULL. */
+struct item *give_find(const struct group *g, uint64_t seq, uint64_t epoch);
 
 /* Give out what waits, as far as there is room. */
 void give_run(struct group *g);
@@ -125,8 +167,50 @@ void give_retire(struct taker *t); /* it has none */
  * one, or to the channel of the dead. */
 void give_done(struct item **itemp);
 void give_back(struct item **itemp);
+void give_drop(struct item **itemp); /* whatever becomes of it */
 
 /* A member keeps what it has; nobody waits for its acks any more. */
 void give_forget(struct taker *t);
+
+/* ---- group_far.c: members on other nodes ---- */
+
+bool far_has_room(const struct taker *t);
+
+/* Send it to the member's node; false: not now. */
+bool far_post(struct taker *t, const struct item *item);
+
+/* The node that gives out is told what became of it; AQB_OK, or it is not
+ * told. */
+int far_tell(const struct taker *t, const struct item *item, bool ok);
+
+/* This member of ours leaves; it gets nothing more. */
+void far_part(struct taker *t);
+
+/* Its outbox has room. */
+void far_confirm(struct taker *t);
+
+/* ---- group_lead.c: the node that gives out ---- */
+
+/* Somebody came, or time has passed: who gives out? */
+void lead_look(struct group *g);
+
+/* The group goes; `is_over`: for all nodes, if this one gave out. */
+void lead_end(struct group *g, bool is_over);
+
+/* Has it to keep what comes? */
+bool lead_keeps(const struct group *g);
+
+/* Something is done, or will be. */
+#define LEAD_TELL_MS 1000
+
+static inline void
+lead_touch(struct group *g)
+{
+	struct bus *bus = g->channel->bus;
+
+	if (bus->cluster != NULL && !timer_is_set(&g->look)) {
+		timer_set(bus->loop, &g->look, LEAD_TELL_MS);
+	}
+}
 
 #endif

@@ -232,13 +232,17 @@ take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
 			continue;
 		}
 		queue_lost(g, v.seq - s->from, s->from, v.seq - 1, "history");
+		s->from = v.seq + 1;
+		if (v.seq <= g->resumed_to &&
+		    give_find(g, v.seq, s->epoch) != NULL) {
+			continue; /* of one of ours */
+		}
 		item = item_new(g, answer->msgs[i]);
 		if (item != NULL) {
 			queue_add(&g->page, item);
 		} else {
 			queue_lost(g, 1, v.seq, v.seq, "memory");
 		}
-		s->from = v.seq + 1;
 	}
 	if ((!answer->more || answer->n == 0) && s->from <= to) {
 		queue_lost(g, to - s->from + 1, s->from, to, "history");
@@ -326,5 +330,88 @@ queue_drop_all(struct group *g)
 	if (g->reading != NULL) {
 		g->reading->group = NULL;
 		g->reading = NULL;
+	}
+}
+
+/* The lowest seq of this epoch in a list, at most `low`; the first is it where
+ * they are in order. */
+static uint64_t
+lowest(const struct item_list *items, bool in_order, uint64_t epoch,
+    uint64_t low)
+{
+	const struct item *item;
+
+	TAILQ_FOREACH (item, items, link) {
+		if (item->key.epoch == epoch && item->key.seq < low) {
+			low = item->key.seq;
+		}
+		if (in_order) {
+			break;
+		}
+	}
+	return low;
+}
+
+bool
+queue_done(const struct group *g, struct aqb_position *posp)
+{
+	const struct aqb_position *last = &g->channel->last;
+	const struct stretch *s = &g->history;
+	uint64_t epoch = epoch_hash(slice_of(last->epoch));
+	uint64_t low = last->seq + 1;
+
+	if (last->epoch[0] == '\0') {
+		return false;
+	}
+	low = lowest(&g->again.items, false, epoch, low);
+	low = lowest(&g->parked.items, false, epoch, low);
+	low = lowest(&g->page.items, true, epoch, low);
+	low = lowest(&g->fresh.items, true, epoch, low);
+	low = lowest(&g->out, false, epoch, low);
+	if (length_of(s) > 0 && s->epoch == epoch && s->from < low) {
+		low = s->from;
+	}
+	*posp = *last;
+	posp->seq = low - 1;
+	return true;
+}
+
+/* What came meanwhile and is done. */
+static void
+drop_done(struct group *g, uint64_t epoch, uint64_t seq)
+{
+	struct item *item;
+
+	while ((item = TAILQ_FIRST(&g->fresh.items)) != NULL &&
+	    item->key.epoch == epoch && item->key.seq <= seq) {
+		queue_remove(&g->fresh, item);
+		item_free(g, &item);
+	}
+}
+
+void
+queue_resume(struct group *g, const struct aqb_position *after,
+    const struct aqb_position *last)
+{
+	uint64_t epoch = epoch_hash(slice_of(after->epoch));
+	struct stretch *s = &g->history;
+	const struct item *first;
+
+	if (strcmp(after->epoch, last->epoch) != 0) {
+		LOG(AQB_WARNING, "a group does not know what is done",
+		    F("channel", g->channel->stream), F("group", g->name));
+		return;
+	}
+	g->resumed_to = last->seq;
+	drop_done(g, epoch, after->seq);
+	if (length_of(s) > 0) {
+		/* So much came that it is there, too. */
+		s->from = s->epoch == epoch ? after->seq + 1 : s->from;
+		return;
+	}
+	first = TAILQ_FIRST(&g->fresh.items);
+	*s = (struct stretch){ epoch, after->seq + 1, last->seq };
+	if (first != NULL && first->key.epoch == epoch) {
+		s->to = first->key.seq - 1;
 	}
 }

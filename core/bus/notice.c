@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "bus/client.h"
+#include "bus/group.h"
 #include "bus/router.h"
 #include "bus/settings.h"
 #include "host/metric.h"
@@ -116,11 +117,51 @@ notice_delete(const struct channel *ch, const char *client_id)
 	return send(ch->bus, &b);
 }
 
+static const char *const work_names[] = {
+	[WORK_GIVE] = "give",
+	[WORK_TOOK] = "took",
+	[WORK_DONE] = "done",
+	[WORK_BACK] = "back",
+	[WORK_MISSED] = "missed",
+};
+
+static void
+put_number(struct buf *b, const char *key, uint64_t n)
+{
+	buf_printf(b, ",\"%s\":", key);
+	buf_u64(b, n);
+}
+
+int
+notice_work(struct bus *bus, const struct work *w, const struct aqb_msg *msg)
+{
+	struct buf b = { 0 };
+
+	buf_printf(&b, "{\"kind\":\"%s\",\"client\":\"%s\",",
+	    work_names[w->kind], w->client);
+	buf_printf(&b, "\"channel\":\"%s\",\"group\":\"%s\"", w->channel,
+	    w->group);
+	buf_printf(&b, ",\"node\":\"%s\",\"epoch\":\"%s\"", w->node,
+	    w->pos.epoch);
+	put_number(&b, "seq", w->pos.seq);
+	put_number(&b, "n", w->n);
+	put_number(&b, "bytes", w->bytes);
+	put_number(&b, "deliveries", w->deliveries);
+	if (msg != NULL) {
+		put_message(&b, msg, (struct aqb_slice){ NULL, 0 });
+	} else {
+		put_slice(&b, "room", slice_of(w->room));
+		buf_puts(&b, "}\n");
+	}
+	return send(bus, &b);
+}
+
 /* A notice taken apart. */
 struct notice {
 	struct bus *bus;
 	struct json_value kind, ids, id, type, room, channel, from, timestamp,
-	    flags, to, payload, metadata, reason, by;
+	    flags, to, payload, metadata, reason, by, client, group, node,
+	    epoch, seq, n, bytes, deliveries;
 	struct aqb_slice rest; /* behind the head, not taken yet */
 };
 
@@ -147,6 +188,14 @@ take_field(void *arg, const char *key, size_t len, bool escaped,
 		{ "metadata", &n->metadata },
 		{ "reason", &n->reason },
 		{ "by", &n->by },
+		{ "client", &n->client },
+		{ "group", &n->group },
+		{ "node", &n->node },
+		{ "epoch", &n->epoch },
+		{ "seq", &n->seq },
+		{ "n", &n->n },
+		{ "bytes", &n->bytes },
+		{ "deliveries", &n->deliveries },
 	};
 
 	for (size_t i = 0; i < sizeof field / sizeof field[0]; i++) {
@@ -203,19 +252,19 @@ take_text(struct notice *n, const struct json_value *length,
 	return true;
 }
 
-static struct aqb_msg *
-make_message(struct notice *n)
+/* The message behind the head, whose texts are the notice's. */
+static bool
+read_message(struct notice *n, struct aqb_msg_view *vp, struct aqb_slice *top)
 {
 	struct aqb_msg_view v = { .size = sizeof v };
-	struct aqb_slice to;
 	uint64_t timestamp, flags;
 
 	if (!json_u64(&n->timestamp, &timestamp) || timestamp > INT64_MAX ||
 	    !json_u64(&n->flags, &flags) || flags > UINT32_MAX ||
-	    !take_text(n, &n->to, &to) ||
+	    !take_text(n, &n->to, top) ||
 	    !take_text(n, &n->payload, &v.payload) ||
 	    !take_text(n, &n->metadata, &v.metadata) || n->rest.len > 0) {
-		return NULL;
+		return false;
 	}
 	v.timestamp = (int64_t)timestamp;
 	v.flags = (uint32_t)flags;
@@ -223,7 +272,17 @@ make_message(struct notice *n)
 	v.type = inside(&n->type);
 	v.room = inside(&n->room);
 	v.from = inside(&n->from);
-	return msg_make_unplaced(&v, to);
+	*vp = v;
+	return true;
+}
+
+static struct aqb_msg *
+make_message(struct notice *n)
+{
+	struct aqb_msg_view v;
+	struct aqb_slice to;
+
+	return read_message(n, &v, &to) ? msg_make_unplaced(&v, to) : NULL;
 }
 
 /* One of the ids, if it is a client of this broker. */
@@ -328,6 +387,95 @@ on_delete(struct notice *n)
 	return true;
 }
 
+static bool
+read_work(const struct notice *n, struct work *w)
+{
+	uint64_t deliveries;
+
+	if (!read_string(&n->client, w->client, sizeof w->client) ||
+	    !read_name(&n->room, w->room) ||
+	    !read_name(&n->channel, w->channel) ||
+	    !read_name(&n->group, w->group) ||
+	    !read_string(&n->node, w->node, sizeof w->node) ||
+	    !read_string(&n->epoch, w->pos.epoch, sizeof w->pos.epoch) ||
+	    !json_u64(&n->seq, &w->pos.seq) || !json_u64(&n->n, &w->n) ||
+	    !json_u64(&n->bytes, &w->bytes) ||
+	    !json_u64(&n->deliveries, &deliveries) || deliveries > UINT32_MAX) {
+		return false;
+	}
+	w->deliveries = (uint32_t)deliveries;
+	return true;
+}
+
+/* A message of a channel, at its place. */
+static struct aqb_msg *
+make_placed(struct notice *n, const struct aqb_position *pos)
+{
+	struct aqb_msg_view v;
+	struct aqb_slice to;
+
+	if (!read_message(n, &v, &to) || pos->seq == 0 ||
+	    pos->epoch[0] == '\0') {
+		return NULL;
+	}
+	v.channel = inside(&n->channel);
+	return msg_make(&v, pos);
+}
+
+static bool
+hear_work(struct notice *n, enum work_kind kind)
+{
+	struct work w = { .kind = kind };
+	struct aqb_msg *msg = NULL;
+
+	if (!read_work(n, &w)) {
+		return false;
+	}
+	if (kind == WORK_GIVE) {
+		if (strcmp(w.node, n->bus->conf.node) != 0) {
+			return true; /* to another node */
+		}
+		msg = make_placed(n, &w.pos);
+		if (msg == NULL || w.deliveries == 0) {
+			msg_unref(&msg);
+			return false;
+		}
+	}
+	group_heard(n->bus, &w, msg);
+	msg_unref(&msg);
+	return true;
+}
+
+static bool
+on_give(struct notice *n)
+{
+	return hear_work(n, WORK_GIVE);
+}
+
+static bool
+on_took(struct notice *n)
+{
+	return hear_work(n, WORK_TOOK);
+}
+
+static bool
+on_done(struct notice *n)
+{
+	return hear_work(n, WORK_DONE);
+}
+
+static bool
+on_back(struct notice *n)
+{
+	return hear_work(n, WORK_BACK);
+}
+
+static bool
+on_missed(struct notice *n)
+{
+	return hear_work(n, WORK_MISSED);
+}
+
 bool
 notice_read(struct bus *bus, struct aqb_slice text)
 {
@@ -339,6 +487,11 @@ notice_read(struct bus *bus, struct aqb_slice text)
 		{ "unplaced", on_unplaced },
 		{ "kick", on_kick },
 		{ "delete", on_delete },
+		{ "give", on_give },
+		{ "took", on_took },
+		{ "done", on_done },
+		{ "back", on_back },
+		{ "missed", on_missed },
 	};
 	struct notice n = { .bus = bus };
 	const char *line = memchr(text.data, '\n', text.len);

@@ -27,6 +27,34 @@ int notice_unplaced(struct bus *bus, const struct aqb_msg *msg);
 int notice_kick(struct bus *bus, const char *id, const char *reason);
 int notice_delete(const struct channel *ch, const char *client_id);
 
+/*
+ * Between the node that gives out a group's work and that of a member, see
+ * group_far.c: a message for it; that its outbox took so much; that it acked
+ * one, or gave it back; that it is not there to get it.
+ */
+enum work_kind {
+	WORK_GIVE,
+	WORK_TOOK,
+	WORK_DONE,
+	WORK_BACK,
+	WORK_MISSED,
+};
+
+struct work {
+	enum work_kind kind;
+	uint32_t deliveries;         /* give: this one counted */
+	char node[AQB_NAME_MAX + 1]; /* give: the member's */
+	char client[CLIENT_ID_SIZE];
+	char room[AQB_NAME_MAX + 1], channel[AQB_NAME_MAX + 1];
+	char group[AQB_NAME_MAX + 1];
+	struct aqb_position pos; /* all but took */
+	uint64_t n, bytes;       /* give and took: so far */
+};
+
+/* `msg`: with give. */
+int notice_work(struct bus *bus, const struct work *work,
+    const struct aqb_msg *msg);
+
 /* One comes from another node.  False: it makes no sense. */
 bool notice_read(struct bus *bus, struct aqb_slice notice);
 

@@ -8,6 +8,7 @@
 #include "base/obj.h"
 #include "bus/claim.h"
 #include "bus/client.h"
+#include "bus/group.h"
 #include "bus/presence.h"
 #include "bus/profile.h"
 #include "bus/session.h"
@@ -129,6 +130,7 @@ forget_member(struct remote_member *m)
 	struct remote *r = m->remote;
 	struct channel *ch = m->channel;
 
+	group_far_leave(m);
 	TAILQ_REMOVE(&r->members, m, remote_link);
 	TAILQ_REMOVE(&ch->remote_members, m, channel_link);
 	r->channel_count--;
@@ -301,6 +303,7 @@ node_free(struct node *node)
 	struct remote *r;
 
 	OBJ_CHECK(node, NODE_MAGIC);
+	node->is_gone = true;
 	while ((r = TAILQ_FIRST(&node->remotes)) != NULL) {
 		remote_lost(r);
 	}

@@ -18,6 +18,7 @@ TAILQ_HEAD(remote_list, remote);
 struct node {
 	uint32_t magic;
 	uint32_t round; /* of syncing, in which something of it was told */
+	bool is_gone;
 	struct cluster *cluster;
 	char name[AQB_NAME_MAX + 1];
 	struct remote_list remotes;
@@ -46,6 +47,7 @@ struct remote {
 struct remote_member {
 	struct remote *remote;
 	struct channel *channel;
+	struct taker *taker; /* not NULL: it is in a group, see group.h */
 	int64_t joined_at;
 	uint64_t serial;
 	uint32_t seen; /* the last record that named it */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "bus/card.h"
 #include "bus/claim.h"
+#include "bus/group.h"
 #include "bus/profile.h"
 #include "bus/remote.h"
 #include "proto/json.h"
@@ -65,36 +66,77 @@ read_time(const struct json_value *value, int64_t *timep)
 	return true;
 }
 
-/* One member of `channels`: "room:channel", and when it was joined. */
+/* One member of `channels`. */
+struct membership {
+	struct address where;
+	int64_t joined_at;
+	char group[AQB_NAME_MAX + 1]; /* "": of none */
+	bool manual, echo;
+	unsigned n; /* of its values that were read */
+};
+
+static bool
+read_element(void *arg, const struct json_value *value)
+{
+	struct membership *m = arg;
+	size_t len = 0;
+
+	switch (m->n++) {
+	case 0:
+		return read_time(value, &m->joined_at);
+	case 1:
+		if (!json_decode(value, m->group, sizeof m->group - 1, &len)) {
+			return false;
+		}
+		m->group[len] = '\0';
+		return name_valid(m->group, len);
+	case 2:
+		m->manual = value->type == JSON_TRUE;
+		return true;
+	case 3:
+		m->echo = value->type == JSON_TRUE;
+		return true;
+	default:
+		return true; /* later versions may say more */
+	}
+}
+
+/* "room:channel", and when it was joined; of who is in a group an array, see
+ * group_put(). */
 static bool
 read_membership(const char *key, size_t len, const struct json_value *value,
-    struct address *addressp, int64_t *joined_atp)
+    struct membership *m)
 {
 	struct aqb_slice room, channel;
+	size_t at;
 
+	*m = (struct membership){ .n = 0 };
 	if (!address_split(key, len, &room, &channel) ||
 	    !name_valid(room.data, room.len) ||
-	    !name_valid(channel.data, channel.len) ||
-	    !read_time(value, joined_atp)) {
+	    !name_valid(channel.data, channel.len)) {
 		return false;
 	}
-	memcpy(addressp->room, room.data, room.len);
-	addressp->room[room.len] = '\0';
-	memcpy(addressp->channel, channel.data, channel.len);
-	addressp->channel[channel.len] = '\0';
-	return true;
+	memcpy(m->where.room, room.data, room.len);
+	m->where.room[room.len] = '\0';
+	memcpy(m->where.channel, channel.data, channel.len);
+	m->where.channel[channel.len] = '\0';
+	if (value->type != JSON_ARRAY) {
+		return read_time(value, &m->joined_at);
+	}
+	return json_elements(value->text, value->len, read_element, m, &at) ==
+	    JSON_OK &&
+	    m->n >= 2;
 }
 
 static bool
 check_membership(void *arg, const char *key, size_t len, bool escaped,
     const struct json_value *value)
 {
-	struct address address;
-	int64_t joined_at;
+	struct membership m;
 
 	(void)arg;
 	(void)escaped;
-	return read_membership(key, len, value, &address, &joined_at);
+	return read_membership(key, len, value, &m);
 }
 
 /* Absent is fine. */
@@ -181,6 +223,7 @@ struct walk {
 	struct remote *remote;
 	struct remote_member *next;
 	uint32_t round;
+	bool moved;
 };
 
 static struct remote_member *
@@ -194,27 +237,40 @@ find_from(const struct walk *w, const struct channel *ch)
 	return m != NULL ? m : remote_member_find(w->remote, ch);
 }
 
+/* What it had on the node that it left it has no more. */
+static void
+see_group(const struct walk *w, struct remote_member *m,
+    const struct membership *said)
+{
+	if (w->moved || said->group[0] == '\0') {
+		group_far_leave(m);
+	}
+	if (said->group[0] != '\0') {
+		group_far_join(m, said->group, said->manual, said->echo);
+	}
+}
+
 static bool
 see_membership(void *arg, const char *key, size_t len, bool escaped,
     const struct json_value *value)
 {
 	struct walk *w = arg;
 	struct remote_member *m = NULL;
-	struct address where;
+	struct membership said;
 	struct channel *ch;
-	int64_t joined_at;
 
 	(void)escaped;
-	read_membership(key, len, value, &where, &joined_at);
-	ch = cluster_channel(w->cluster, where.room, where.channel);
+	read_membership(key, len, value, &said);
+	ch = cluster_channel(w->cluster, said.where.room, said.where.channel);
 	if (ch == NULL) {
 		return true; /* said so */
 	}
 	m = find_from(w, ch);
 	if (m == NULL) {
-		m = remote_member_new(w->remote, ch, joined_at);
+		m = remote_member_new(w->remote, ch, said.joined_at);
 	}
 	if (m != NULL) {
+		see_group(w, m, &said);
 		m->seen = w->round;
 		w->next = TAILQ_NEXT(m, remote_link);
 	}
@@ -231,6 +287,7 @@ compare_channels(struct cluster *c, struct remote *r,
 		.remote = r,
 		.next = TAILQ_FIRST(&r->members),
 		.round = ++c->walks,
+		.moved = moved,
 	};
 	struct remote_member *m, *next;
 	size_t at;
