@@ -149,6 +149,10 @@ extern struct cluster_fake {
 void node_shares(const char *node, const char *key, const char *value);
 void node_notices(const char *node, const char *text);
 void node_goes(const char *node);
+/* One of ours is gone without a word, and hears nothing more. */
+void node_dies(size_t node);
+/* A record of all nodes is lost, and nobody is told. */
+void common_record_goes(const char *key);
 /* All records are told again; those of a node that was lost silently are not.
  */
 void cluster_loses(const char *node);

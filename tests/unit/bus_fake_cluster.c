@@ -46,6 +46,7 @@ struct record {
 
 static char selves[CLUSTER_NODES];
 static const struct aqb_follower *follower[CLUSTER_NODES];
+static bool dead[CLUSTER_NODES]; /* says and hears nothing */
 static struct event events[EVENTS];
 static size_t event_from, event_to;
 static struct record records[RECORDS];
@@ -67,6 +68,12 @@ bool
 cluster_is_on(void)
 {
 	return follower[0] != NULL;
+}
+
+static bool
+is_dead(const void *self)
+{
+	return dead[(const char *)self - selves];
 }
 
 static struct event *
@@ -119,8 +126,12 @@ text_of(struct aqb_slice slice)
 int
 cluster_notify(void *self, struct aqb_slice notice)
 {
-	char *text = text_of(notice);
+	char *text;
 
+	if (is_dead(self)) {
+		return AQB_EUNAVAIL;
+	}
+	text = text_of(notice);
 	if (!cluster_fake.is_cut_off) {
 		cluster_fake.notices++;
 		push(EVENT_NOTICE, node_of(self), "", text);
@@ -175,7 +186,7 @@ cluster_share(void *self, const char *key, struct aqb_slice value,
 	const char *node = is_common ? "" : node_of(self);
 	char *text;
 
-	if (cluster_fake.shares_fail) {
+	if (cluster_fake.shares_fail || is_dead(self)) {
 		return AQB_EUNAVAIL;
 	}
 	cluster_fake.shares++;
@@ -186,6 +197,15 @@ cluster_share(void *self, const char *key, struct aqb_slice value,
 	record_set(node, key, text);
 	free(text);
 	return AQB_OK;
+}
+
+void
+common_record_goes(const char *key)
+{
+	struct record *r = record_find("", key);
+
+	ck_assert_ptr_nonnull(r);
+	record_drop(r);
 }
 
 static void
@@ -236,7 +256,8 @@ cluster_tells(void)
 		struct event e = events[event_from++ % EVENTS];
 
 		for (int i = 0; i < CLUSTER_NODES; i++) {
-			if (follower[i] != NULL && (e.to < 0 || e.to == i)) {
+			if (follower[i] != NULL && !dead[i] &&
+			    (e.to < 0 || e.to == i)) {
 				tell_one(follower[i], &e);
 			}
 		}
@@ -254,6 +275,7 @@ cluster_ends(void)
 		record_drop(&records[0]);
 	}
 	memset(follower, 0, sizeof follower);
+	memset(dead, 0, sizeof dead);
 	cluster_fake = (struct cluster_fake){ .holds = false };
 }
 
@@ -308,6 +330,13 @@ node_goes(const char *node)
 	cluster_loses(node);
 	push(EVENT_GONE, node, "", NULL);
 	settle();
+}
+
+void
+node_dies(size_t node)
+{
+	dead[node] = true;
+	node_goes(follower[node]->node);
 }
 
 void
