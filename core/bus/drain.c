@@ -16,8 +16,9 @@
 
 #define DRAIN_MAGIC 0x5d90e3b2u
 #define TICK_MS 20
-#define AWAY_MIN_MS 100 /* nobody restarts in less */
-#define GRACE_MS 1000   /* beyond close_timeout, for the last bytes */
+#define AWAY_MIN_MS 100  /* nobody restarts in less */
+#define HAND_OVER_MS 500 /* for what is on its way to other nodes */
+#define GRACE_MS 1000    /* beyond close_timeout, for the last bytes */
 
 struct drain {
 	uint32_t magic;
@@ -27,8 +28,9 @@ struct drain {
 	void *arg;
 	struct timer tick;
 	uint64_t began;
-	uint64_t length; /* in which all are told */
-	size_t clients;  /* at the start */
+	uint64_t length;  /* in which all are told */
+	uint64_t emptied; /* when the last one was gone; 0: not yet */
+	size_t clients;   /* at the start */
 	size_t told;
 	bool is_over; /* nobody is waited for any more */
 };
@@ -122,6 +124,19 @@ send_all_away(struct drain *d)
 	}
 }
 
+/* All are gone, and others have their groups. */
+static bool
+is_empty(struct drain *d, uint64_t now)
+{
+	if (!TAILQ_EMPTY(&d->bus->clients) || !TAILQ_EMPTY(&d->bus->leaving)) {
+		return false;
+	}
+	if (d->emptied == 0) {
+		d->emptied = now;
+	}
+	return group_hand_over(d->bus, now >= d->emptied + HAND_OVER_MS);
+}
+
 static void
 on_tick(void *arg)
 {
@@ -135,11 +150,10 @@ on_tick(void *arg)
 	if (now >= end && !d->is_over) {
 		send_all_away(d);
 	}
-	if ((TAILQ_EMPTY(&d->bus->clients) && TAILQ_EMPTY(&d->bus->leaving)) ||
-	    now >= end + d->plan.close_timeout + GRACE_MS) {
+	if (is_empty(d, now) || now >= end + d->plan.close_timeout + GRACE_MS) {
+		group_hand_over(d->bus, true);
 		LOG(AQB_INFO, "clients sent away", FN("clients", d->told),
 		    FN("ms", now - d->began));
-		group_hand_over(d->bus);
 		d->done(d->arg);
 		return;
 	}

@@ -79,8 +79,9 @@ void group_node_gone(struct cluster *c, const char *node);
 void group_sweep(struct cluster *c);
 void group_share_all(struct cluster *c);
 
-/* This broker stops: others are to go on. */
-void group_hand_over(struct bus *bus);
+/* This broker stops and gives out nothing more: others are to go on.  False:
+ * not yet, something is on its way; `at_once`: whatever it is. */
+bool group_hand_over(struct bus *bus, bool at_once);
 void group_forget_leads(struct cluster *c);
 
 /* Show each group of the channel, oldest first, until `visit` says no. */

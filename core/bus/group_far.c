@@ -27,7 +27,6 @@
 #include "proto/msg.h"
 
 #define FAR_MOST 64
-#define FAR_MOST_MANUAL 16
 #define FAR_BYTES (256u * 1024u)
 #define CONFIRM_AT 8 /* at once */
 #define CONFIRM_MS 5 /* or so much later */
@@ -40,8 +39,7 @@ far_has_room(const struct taker *t)
 	uint64_t bytes = t->given.bytes - t->took.bytes;
 	uint32_t most = t->group->channel->bus->conf.group_max_pending;
 
-	return n < (t->manual ? FAR_MOST_MANUAL : FAR_MOST) &&
-	    (n == 0 || bytes < FAR_BYTES) &&
+	return n < FAR_MOST && (n == 0 || bytes < FAR_BYTES) &&
 	    (!t->manual || HASH_COUNT(t->items) < most);
 }
 

@@ -331,7 +331,8 @@ static void
 start(struct group *g, const struct leading *l)
 {
 	g->lead = LEAD_HERE;
-	if (!g->holds || g->resuming != NULL) {
+	if (!g->holds || g->resuming != NULL ||
+	    g->channel->bus->cluster->is_leaving) {
 		return;
 	}
 	if (g->has_all || l->done.epoch[0] == '\0') {
@@ -606,15 +607,41 @@ group_share_all(struct cluster *c)
 	}
 }
 
-void
-group_hand_over(struct bus *bus)
+/* What is on the way to members that do not ack is done, or comes back, soon;
+ * whoever goes on now would not know. */
+static bool
+is_on_the_way(const struct group *g)
+{
+	const struct item *item;
+
+	TAILQ_FOREACH (item, &g->out, link) {
+		if (!item->taker->manual) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+hand_over(struct group *g)
+{
+	char key[KEY_SIZE];
+
+	key_of(g, key);
+	tell_done(g);
+	yield(g);
+	share(g->channel->bus->cluster, "g:", key, nothing, AQB_SHARE_COMMON);
+}
+
+bool
+group_hand_over(struct bus *bus, bool at_once)
 {
 	struct channel *ch;
 	struct group *g, *next;
-	char key[KEY_SIZE];
+	bool is_done = true;
 
 	if (bus->cluster == NULL) {
-		return;
+		return true;
 	}
 	bus->cluster->is_leaving = true;
 	TAILQ_FOREACH (ch, &bus->channels, link) {
@@ -623,13 +650,15 @@ group_hand_over(struct bus *bus)
 			if (g->lead != LEAD_HERE) {
 				continue;
 			}
-			tell_done(g);
-			key_of(g, key);
-			yield(g);
-			share(bus->cluster, "g:", key, nothing,
-			    AQB_SHARE_COMMON);
+			g->holds = true;
+			if (at_once || !is_on_the_way(g)) {
+				hand_over(g);
+			} else {
+				is_done = false;
+			}
 		}
 	}
+	return is_done;
 }
 
 void

@@ -2,6 +2,8 @@
 """Several brokers on one Redis that are one bus: arqonbus-protocol(7), "SEVERAL BROKERS"."""
 
 import asyncio
+import collections
+import json
 import random
 import time
 import uuid
@@ -308,6 +310,128 @@ async def test_an_admin_kicks_and_looks_up_clients_of_other_nodes(go):
 async def test_a_broker_refuses_a_storage_that_cannot_be_shared(start):
     with pytest.raises(AssertionError, match="several brokers cannot share"):
         start("--set", "storage.cluster=yes", "--storage", "memory")
+
+
+async def worker(node, group_ack):
+    w = await node.client()
+    await w.call("join_channel", channel="r:c", args={"group": "workers", "group_ack": group_ack})
+    return w
+
+
+async def group_has(client, want):
+    """Wait until the group has so many members, as this client's node knows it."""
+    async def test():
+        info = await client.call("channel_info", channel="r:c")
+        return info["groups"] and info["groups"][0]["members"] == want
+    await until(test)
+
+
+async def publish(client, first, last):
+    for n in range(first, last + 1):
+        await client.send(type="event", id=f"{client.id}-{n}", channel="r:c", payload={"n": n}, ack=n == last)
+    await client.expect(type="ack", request_id=f"{client.id}-{last}")
+
+
+class Work:
+    """Workers that do what they are given, for as long as they are there."""
+
+    def __init__(self):
+        self.done = collections.Counter()
+        self.by = collections.Counter()
+        self.tasks = []
+
+    def begin(self, client, manual):
+        async def run():
+            try:
+                async for text in client.ws:
+                    m = json.loads(text)
+                    if m["type"] != "event":
+                        continue
+                    self.done[m["payload"]["n"]] += 1
+                    self.by[client.id] += 1
+                    if manual:
+                        await client.send(type="ack", **{k: m[k] for k in ("room", "channel", "seq", "epoch")})
+            except websockets.ConnectionClosed:
+                pass
+        self.tasks.append(asyncio.create_task(run()))
+
+    async def until_done(self, n, patience=PATIENCE):
+        async def all_are():
+            return len(self.done) == n
+        await until(all_are, patience)
+
+    async def stop(self):
+        for t in self.tasks:
+            t.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("group_ack", ["auto", "manual"])
+async def test_each_message_of_a_group_goes_to_one_member_on_any_node(go, group_ack):
+    nodes = go(3)
+    ada, bob = await nodes[0].client(), await nodes[2].client()
+    workers = [await worker(n, group_ack) for n in nodes]
+    for n in nodes:
+        watcher = await n.client()
+        await group_has(watcher, 3)
+    work = Work()
+    for w in workers:
+        work.begin(w, group_ack == "manual")
+    await asyncio.gather(publish(ada, 1, 300), publish(bob, 301, 600))
+    await work.until_done(600)
+    await asyncio.sleep(0.3)
+    assert set(work.done.values()) == {1}
+    assert len(work.by) == 3 and min(work.by.values()) > 20
+    for n in nodes:
+        assert (await asyncio.to_thread(n.metrics))["arqonbus_cluster_dropped_total"] == 0
+    await work.stop()
+
+
+async def test_a_group_goes_on_when_the_node_that_gave_out_its_work_is_killed(go):
+    nodes = go(3, "--set", "server.group_ack_wait=2s", "--set", "server.group_max_deliveries=100")
+    work = Work()
+    for n in nodes:
+        work.begin(await worker(n, "manual"), True)  # the first gives out
+        await asyncio.sleep(0.1)
+    ada = await nodes[1].client()
+    await group_has(ada, 3)
+    await publish(ada, 1, 200)
+    nodes[0].errors_expected = True
+    nodes[0].process.kill()
+    await publish(ada, 201, 400)
+    await work.until_done(400, LEASE + 10)
+    await publish(ada, 401, 500)
+    await work.until_done(500)
+    await group_has(ada, 2)
+
+    async def idle():
+        groups = [(await c.call("channel_info", channel="r:c"))["groups"][0] for c in (ada, bob)]
+        return all(g["waiting"] == g["unacked"] == 0 for g in groups)
+    bob = await nodes[2].client()
+    await until(idle)
+    await work.stop()
+    nodes[0].process.wait()
+    nodes[0].process.returncode = 0  # as expected
+
+
+@pytest.mark.parametrize("group_ack", ["auto", "manual"])
+async def test_a_group_goes_on_where_the_node_that_stops_leaves_it(go, group_ack):
+    nodes = go(3, "--set", "storage.history_size=5000")
+    work = Work()
+    for n in nodes:
+        work.begin(await worker(n, group_ack), group_ack == "manual")
+        await asyncio.sleep(0.1)
+    ada = await nodes[1].client()
+    await group_has(ada, 3)
+    publishing = asyncio.create_task(publish(ada, 1, 2000))
+    await asyncio.sleep(0.1)
+    await asyncio.to_thread(nodes[0].stop)
+    await publishing
+    await publish(ada, 2001, 2100)
+    await work.until_done(2100)
+    if group_ack == "auto":
+        assert set(work.done.values()) == {1}
+    await work.stop()
 
 
 class Crowd:

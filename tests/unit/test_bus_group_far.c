@@ -416,7 +416,7 @@ START_TEST(a_node_that_stops_hands_over)
 	go(bob);
 	hears_work(cy, 3, 2);
 	be_at(0);
-	group_hand_over(bus);
+	ck_assert(group_hand_over(bus, false));
 	time_passes(50);
 	ck_assert_str_eq(leader(), "other");
 	node_goes("test");
