@@ -73,7 +73,7 @@ on_linger(void *arg)
 	group_free(&g, "linger");
 }
 
-/* On another node it may be done, or that node heard nothing of it. */
+/* It is not acked, or its node has not said that it came. */
 static void
 expire(struct item *item)
 {
@@ -83,7 +83,7 @@ expire(struct item *item)
 		give_drop(&item); /* who gave it has seen to it */
 		return;
 	}
-	t->took = t->given;
+	t->took = t->given; /* what was on its way is lost by now */
 	if (!t->manual) {
 		give_drop(&item);
 		return;
@@ -237,6 +237,7 @@ group_far_join(struct remote_member *m, const char *name, bool manual,
 		group_far_leave(m);
 		t = taker_new(m->channel, name, manual);
 		t->begun = true;
+		t->echo = echo;
 		t->far = m;
 		t->group->far_count++;
 		m->taker = t;

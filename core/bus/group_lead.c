@@ -351,8 +351,16 @@ start(struct group *g, const struct leading *l)
 static void
 open_again(struct group *g)
 {
+	struct taker *t;
+
 	g->lead = LEAD_OPEN;
 	g->holds = true;
+	TAILQ_FOREACH (t, &g->takers, link) {
+		if (t->member != NULL) {
+			/* The next one counts anew. */
+			t->given = t->took = (struct tally){ 0, 0 };
+		}
+	}
 }
 
 static void

@@ -363,6 +363,30 @@ START_TEST(what_comes_while_the_dead_node_counts_as_there_is_not_lost)
 }
 END_TEST
 
+START_TEST(without_acks_what_was_on_its_way_to_a_dead_node_is_counted)
+{
+	settings.outbox_limit = 16000;
+	make(3);
+	works(bob, false);
+	works(cy, false);
+	leave(bob, "c", "d");
+	cy->is_full = true;
+	for (int i = 1; i <= 100; i++) {
+		publish_to(ada, "d", i, i);
+		time_passes(10);
+	}
+	ck_assert_uint_gt(group_now().unacked, 10);
+	works(dee, false);
+	skip(dee);
+	node_dies(1);
+	time_passes(50);
+	hears_nothing(dee);
+	ck_assert_uint_gt(metric_now("arqonbus_group_lost_total"), 10);
+	publish_to(ada, "d", 101, 101);
+	hears_work(dee, 101, 1);
+}
+END_TEST
+
 START_TEST(who_comes_soon_after_finds_what_came_meanwhile)
 {
 	works(bob, false);
@@ -647,6 +671,8 @@ main(void)
 	    another_node_goes_on_when_the_one_that_gave_out_is_gone);
 	tcase_add_test(t,
 	    what_comes_while_the_dead_node_counts_as_there_is_not_lost);
+	tcase_add_test(t,
+	    without_acks_what_was_on_its_way_to_a_dead_node_is_counted);
 	tcase_add_test(t, who_comes_soon_after_finds_what_came_meanwhile);
 	tcase_add_loop_test(t, nobody_comes_and_nothing_is_left_of_it, 0, 2);
 	tcase_add_test(t, a_node_that_stops_hands_over);
