@@ -403,7 +403,8 @@ group_deliver(struct channel *ch, struct aqb_msg *msg)
 			tell_all(g, msg);
 			continue;
 		}
-		if (g->holds && !lead_keeps(g)) {
+		if ((g->holds && !lead_keeps(g)) ||
+		    (v.seq <= g->past.from && queue_is_past(g, &v))) {
 			continue;
 		}
 		if (!give_now(g, msg)) {

@@ -94,7 +94,8 @@ struct group {
 	struct stretch history;
 	struct reading *reading;   /* or NULL */
 	struct resuming *resuming; /* or NULL */
-	uint64_t resumed_to;       /* up to here it may have gone on twice */
+	struct stretch past;       /* up to `from` it is done, and up to `to`
+				    * it may be with a member of ours */
 	struct aqb_position told;  /* to the other nodes */
 	struct item_list out;      /* with a member, the first due first */
 	uint64_t out_count;
@@ -134,6 +135,9 @@ void queue_drop_all(struct group *g);
 
 /* All up to here is done; false: that is not known. */
 bool queue_done(const struct group *g, struct aqb_position *posp);
+
+/* Is it from before this node gave out, and done? */
+bool queue_is_past(const struct group *g, const struct aqb_msg_view *v);
 
 /* What waits begins behind `after` and not with what is in memory; `last` is
  * where the channel is. */

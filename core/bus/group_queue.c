@@ -233,7 +233,7 @@ take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
 		}
 		queue_lost(g, v.seq - s->from, s->from, v.seq - 1, "history");
 		s->from = v.seq + 1;
-		if (v.seq <= g->resumed_to &&
+		if (v.seq <= g->past.to &&
 		    give_find(g, v.seq, s->epoch) != NULL) {
 			continue; /* of one of ours */
 		}
@@ -376,14 +376,21 @@ queue_done(const struct group *g, struct aqb_position *posp)
 	return true;
 }
 
-/* What came meanwhile and is done. */
+bool
+queue_is_past(const struct group *g, const struct aqb_msg_view *v)
+{
+	return v->seq <= g->past.from && epoch_hash(v->epoch) == g->past.epoch;
+}
+
+/* What came meanwhile and is done.  More of it may come: this node may be
+ * behind the one that did it. */
 static void
-drop_done(struct group *g, uint64_t epoch, uint64_t seq)
+drop_done(struct group *g)
 {
 	struct item *item;
 
 	while ((item = TAILQ_FIRST(&g->fresh.items)) != NULL &&
-	    item->key.epoch == epoch && item->key.seq <= seq) {
+	    item->key.epoch == g->past.epoch && item->key.seq <= g->past.from) {
 		queue_remove(&g->fresh, item);
 		item_free(g, &item);
 	}
@@ -402,8 +409,8 @@ queue_resume(struct group *g, const struct aqb_position *after,
 		    F("channel", g->channel->stream), F("group", g->name));
 		return;
 	}
-	g->resumed_to = last->seq;
-	drop_done(g, epoch, after->seq);
+	g->past = (struct stretch){ epoch, after->seq, last->seq };
+	drop_done(g);
 	if (length_of(s) > 0) {
 		/* So much came that it is there, too. */
 		s->from = s->epoch == epoch ? after->seq + 1 : s->from;
