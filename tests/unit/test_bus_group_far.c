@@ -160,6 +160,21 @@ START_TEST(of_two_that_offer_themselves_at_once_one_gives_out)
 }
 END_TEST
 
+START_TEST(who_does_not_give_out_after_all_lets_go_of_what_it_kept)
+{
+	cluster_fake.shares_fail = true;
+	work(cy, false);
+	work(bob, false);
+	publish_to(ada, "d", 1, 4);
+	ck_assert_uint_eq(group_at(0).waiting, 4);
+	ck_assert_uint_eq(group_at(1).waiting, 4);
+	cluster_fake.shares_fail = false;
+	time_passes(2100);
+	ck_assert_uint_eq(group_at(0).waiting + group_at(1).waiting, 0);
+	ck_assert_uint_eq(skip(bob) + skip(cy), 4);
+}
+END_TEST
+
 START_TEST(what_a_far_member_acks_is_done)
 {
 	char text[1024];
@@ -422,8 +437,11 @@ START_TEST(who_is_behind_the_one_that_is_gone_does_nothing_twice)
 	works(cy, false);
 	ada = come_at(1);
 	node_shares("test", DONE, "{'seq':5,'epoch':'e1'}");
+	cluster_fake.shares_fail = _i == 1;
 	node_dies(0);
 	publish_to(ada, "d", 1, 7);
+	cluster_fake.shares_fail = false;
+	time_passes(1100);
 	hears_work(cy, 6, 1);
 	hears_work(cy, 7, 1);
 	hears_nothing(cy);
@@ -701,6 +719,8 @@ main(void)
 	    4);
 	tcase_add_test(t, ordinary_members_hear_everything_wherever_they_are);
 	tcase_add_test(t, of_two_that_offer_themselves_at_once_one_gives_out);
+	tcase_add_test(t,
+	    who_does_not_give_out_after_all_lets_go_of_what_it_kept);
 	tcase_add_test(t, what_a_far_member_acks_is_done);
 	tcase_add_test(t, what_a_far_member_gives_back_goes_to_another);
 	tcase_add_test(t,
@@ -717,8 +737,8 @@ main(void)
 	tcase_add_test(t,
 	    without_acks_what_was_on_its_way_to_a_dead_node_is_counted);
 	tcase_add_test(t, what_comes_while_none_gives_out_waits_for_the_next);
-	tcase_add_test(t,
-	    who_is_behind_the_one_that_is_gone_does_nothing_twice);
+	tcase_add_loop_test(t,
+	    who_is_behind_the_one_that_is_gone_does_nothing_twice, 0, 2);
 	tcase_add_test(t, who_comes_soon_after_finds_what_came_meanwhile);
 	tcase_add_loop_test(t, nobody_comes_and_nothing_is_left_of_it, 0, 2);
 	tcase_add_test(t, a_node_that_stops_hands_over);
