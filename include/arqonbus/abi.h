@@ -6,23 +6,22 @@
  * The version of the plugin ABI, and the few words every other header uses.
  *
  * A broker loads a plugin whose major equals its own and whose minor is not
- * above its own.  While the major is 0 nothing is promised: it becomes 1 when
- * the layout freezes, and from then on
+ * above its own.  Within one major
  *
  *   - every table that crosses the border begins with its own size,
  *   - new members are added at the end only, below the line that says so,
  *   - nothing is renamed, reordered or given another meaning.
  *
  * Additions:
- *   0.1 (2026-11)  the first ABI
+ *   1.0 (2026-11)  the first ABI
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define AQB_ABI_MAJOR 0
-#define AQB_ABI_MINOR 1
+#define AQB_ABI_MAJOR 1
+#define AQB_ABI_MINOR 0
 
 /*
  * Does this table have this member?  True when the table is long enough to

@@ -41,7 +41,7 @@ struct aqb_stats {
 	const char *storage_state; /* "ok", "degraded", "failed" */
 	/* Routing, receipt to the last write of the turn, milliseconds. */
 	double p50, p90, p99;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 /* What becomes of a channel's messages that wait for a client whose outbox is
@@ -60,7 +60,7 @@ struct aqb_channel_spec {
 	struct aqb_slice metadata; /* a JSON object, may be empty */
 	int64_t history_size;      /* negative: the default */
 	int64_t history_ttl;       /* milliseconds; negative: the default */
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 	uint32_t durability;  /* enum aqb_durability */
 	uint32_t slow_policy; /* enum aqb_slow_policy */
 };
@@ -74,7 +74,7 @@ struct aqb_channel_info {
 	int64_t created_at, last_activity;
 	bool is_protected;
 	uint64_t history_size, history_ttl; /* messages, milliseconds */
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 	uint32_t durability;  /* enum aqb_durability */
 	uint32_t slow_policy; /* enum aqb_slow_policy */
 };
@@ -91,7 +91,7 @@ struct aqb_client_info {
 	uint64_t channels; /* how many it has joined */
 	uint64_t received; /* messages it has sent us */
 	bool admin, binary, resumed;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 	const char *node; /* where it is, in a cluster; else NULL */
 };
 
@@ -101,7 +101,7 @@ struct aqb_identity {
 	const char *client_type, *screen_name, *avatar, *personality, *alias;
 	const char *token, *session;
 	int binary; /* 0, 1; negative leaves as it is */
-		    /* ABI 0.1 ends here.  Add below this line only. */
+		    /* ABI 1.0 ends here.  Add below this line only. */
 };
 
 struct aqb_join {
@@ -110,7 +110,7 @@ struct aqb_join {
 	bool echo, presence;
 	bool has_since;
 	struct aqb_position since;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 	const char *group; /* be a member of this queue group, or NULL */
 	bool group_manual; /* and ack what it gives */
 };
@@ -121,7 +121,7 @@ struct aqb_joined {
 	uint64_t member_count;
 	struct aqb_position pos; /* of the last message */
 	bool was_recovering, recovered;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 /* A queue group of a channel. */
@@ -138,7 +138,7 @@ struct aqb_page {
 	uint32_t size;
 	uint32_t limit;
 	const char *cursor; /* from the page before, or NULL */
-			    /* ABI 0.1 ends here.  Add below this line only. */
+			    /* ABI 1.0 ends here.  Add below this line only. */
 };
 
 typedef bool aqb_channel_visit_f(void *arg,
@@ -224,7 +224,7 @@ struct aqb_bus {
 	enum aqb_code (*broadcast)(const struct aqb_host *host,
 	    const char *room, const char *channel, struct aqb_slice payload,
 	    uint64_t *deliveredp, struct aqb_why *why);
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 
 	/* The queue groups of a channel, oldest first; at most 100. */
 	enum aqb_code (*groups)(const struct aqb_host *host, const char *room,

@@ -33,7 +33,7 @@ struct aqb_call {
 	const char *room;
 	const char *channel;
 	struct json_object *args;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 typedef void aqb_command_f(void *self, aqb_ticket ticket,
@@ -61,7 +61,7 @@ struct aqb_command {
 	const char *params;
 	const char *summary;
 	aqb_command_f *exec;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 #endif

@@ -43,7 +43,7 @@ struct aqb_metrics {
 	/* From any thread. */
 	void (*add)(const struct aqb_host *host, uint32_t metric, uint64_t n);
 	void (*set)(const struct aqb_host *host, uint32_t metric, uint64_t n);
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 /* A loaded plugin, for those who list them. */
@@ -56,7 +56,7 @@ struct aqb_plugin_info {
 	const char *state; /* "running", "failed", "disabled" */
 	const char *kinds; /* "storage", "commands,telemetry" .. */
 	bool required;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 typedef bool aqb_plugin_visit_f(void *arg, const struct aqb_plugin_info *info);
@@ -140,7 +140,7 @@ struct aqb_host {
 	 */
 	struct aqb_msg *(*msg_make)(const struct aqb_msg_view *view,
 	    const struct aqb_position *pos);
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 #endif

@@ -46,7 +46,7 @@ struct aqb_msg_view {
 	struct aqb_slice metadata;
 	struct aqb_slice epoch; /* empty until then, too */
 	uint32_t flags;         /* AQB_MSG_* */
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 #endif

@@ -112,7 +112,7 @@ struct aqb_plugin {
 	const struct aqb_storage_ops *storage;     /* optional */
 	const struct aqb_command *const *commands; /* optional, ends in NULL */
 	const struct aqb_telemetry_ops *telemetry; /* optional */
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 #define AQB_PLUGIN_SYMBOL "arqonbus_plugin"

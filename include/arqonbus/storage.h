@@ -55,7 +55,7 @@ struct aqb_limits {
 	uint32_t durability;    /* enum aqb_durability */
 	uint64_t dedupe_window; /* for how long the ids that senders chose are
 				 * to be known, ms */
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 /* Give the newest `limit` messages of the range instead of the oldest. */
@@ -72,7 +72,7 @@ struct aqb_range {
 	int64_t since;    /* only timestamp >= since; 0 is no limit */
 	int64_t until;    /* only timestamp <= until; 0 is no limit */
 	const char *from; /* only messages of this client, or NULL */
-			  /* ABI 0.1 ends here.  Add below this line only. */
+			  /* ABI 1.0 ends here.  Add below this line only. */
 };
 
 /*
@@ -101,7 +101,7 @@ struct aqb_answer {
 	bool more;      /* the range holds more than limit and bytes allowed */
 	uint32_t flags; /* AQB_ANSWER_* */
 	struct aqb_slice value;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 typedef int aqb_store_append_f(void *self, aqb_ticket ticket,
@@ -170,7 +170,7 @@ struct aqb_follower {
 
 	/* This broker's own records are lost: share them all again. */
 	void (*share_again)(void *arg);
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 /* share: a record of all brokers rather than of this one.  It outlives them,
@@ -253,7 +253,7 @@ struct aqb_storage_ops {
 	/* Set a record that all brokers know, or remove it with an empty
 	 * value.  What cannot be said now is said later. */
 	aqb_store_share_f *share;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 #endif

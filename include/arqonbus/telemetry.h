@@ -20,7 +20,7 @@ struct aqb_event {
 	int64_t timestamp; /* milliseconds since 1970, UTC */
 	const char *type;
 	struct aqb_slice json;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 /*
@@ -32,7 +32,7 @@ typedef void aqb_telemetry_emit_f(void *self, const struct aqb_event *event);
 struct aqb_telemetry_ops {
 	uint32_t size;
 	aqb_telemetry_emit_f *emit;
-	/* ABI 0.1 ends here.  Add below this line only. */
+	/* ABI 1.0 ends here.  Add below this line only. */
 };
 
 #endif

@@ -15,8 +15,8 @@
 /* clang-format off */
 
 IS(AQB_PLUGIN_MAGIC, 0x8f41b6d3u);
-IS(AQB_ABI_MAJOR, 0);
-IS(AQB_ABI_MINOR, 1);
+IS(AQB_ABI_MAJOR, 1);
+IS(AQB_ABI_MINOR, 0);
 
 IS(AQB_OK, 0);
 IS(AQB_EINVAL, -1);
