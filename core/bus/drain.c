@@ -16,9 +16,9 @@
 
 #define DRAIN_MAGIC 0x5d90e3b2u
 #define TICK_MS 20
-#define AWAY_MIN_MS 100  /* nobody restarts in less */
+#define AWAY_MIN_MS 100   /* nobody restarts in less */
 #define HAND_OVER_MS 2000 /* for what is on its way to other nodes */
-#define GRACE_MS 1000    /* beyond close_timeout, for the last bytes */
+#define GRACE_MS 1000     /* beyond close_timeout, for the last bytes */
 
 struct drain {
 	uint32_t magic;

@@ -76,7 +76,8 @@ struct store_follower {
 	const char *node;
 	void *arg;
 	void (*message)(void *arg, const struct address *where,
-	    struct aqb_msg *msg, const struct aqb_position *pos, uint32_t flags);
+	    struct aqb_msg *msg, const struct aqb_position *pos,
+	    uint32_t flags);
 	void (*forgotten)(void *arg, const struct address *where);
 	void (*notice)(void *arg, const char *node, struct aqb_slice notice);
 	void (*record)(void *arg, const char *node, const char *key,

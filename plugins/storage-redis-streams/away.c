@@ -6,6 +6,8 @@
 #include "redis.h"
 #include "write.h"
 
+#define BUSY_MIN_MS 50
+
 static void
 refuse_questions(struct redis *r)
 {
@@ -92,4 +94,19 @@ bool
 away_is_early(const struct redis *r)
 {
 	return r->mode == MODE_DEGRADED && (r->is_away || r->drain != 0);
+}
+
+void
+away_while_busy(struct redis *r, const redisReply *reply)
+{
+	r->busy_wait = r->busy_wait == 0 ? BUSY_MIN_MS : 2 * r->busy_wait;
+	if (r->busy_wait > BUSY_MAX_MS) {
+		r->busy_wait = BUSY_MAX_MS;
+	}
+	if (r->busy_until <= clock_ms()) {
+		r->host->log(r->host, AQB_WARNING, "Redis refuses: %.200s",
+		    reply_text(reply));
+	}
+	r->busy_until = clock_ms() + r->busy_wait;
+	away_soon(r);
 }

@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+#include <hiredis/hiredis.h>
+
 struct redis;
 
 int away_init(struct redis *r);
@@ -17,6 +19,10 @@ void away_fini(struct redis *r);
 
 /* It cannot be written to now; unless that ends soon, it is away. */
 void away_soon(struct redis *r);
+
+/* It is there, and has refused: let it be for a while, longer each time. */
+#define BUSY_MAX_MS 5000
+void away_while_busy(struct redis *r, const redisReply *reply);
 
 /* It can be written to again. */
 void away_is_over(struct redis *r);

@@ -14,8 +14,6 @@
 #define DUE_MAX 4096           /* replies */
 #define BACKLOG_MAX (4u << 20) /* bytes not written yet */
 #define AT_ONCE 64             /* of one shard, then another's turn */
-#define BUSY_MIN_MS 50
-#define BUSY_MAX_MS 5000
 #define BUSY_GIVE_UP_MS 10000
 
 static redisCallbackFn on_done;
@@ -401,22 +399,6 @@ take_reply(struct redis *r, struct post *post, const redisReply *reply)
 	}
 }
 
-/* Redis is there, and does not want to. */
-static void
-wait_for_redis(struct redis *r, const redisReply *reply)
-{
-	r->busy_wait = r->busy_wait == 0 ? BUSY_MIN_MS : 2 * r->busy_wait;
-	if (r->busy_wait > BUSY_MAX_MS) {
-		r->busy_wait = BUSY_MAX_MS;
-	}
-	if (r->busy_until <= clock_ms()) {
-		r->host->log(r->host, AQB_WARNING, "Redis refuses: %.200s",
-		    reply_text(reply));
-	}
-	r->busy_until = clock_ms() + r->busy_wait;
-	away_soon(r);
-}
-
 static bool
 begins(const redisReply *reply, const char *with)
 {
@@ -447,7 +429,7 @@ take_error(struct redis *r, struct post *post, const redisReply *reply)
 		    post->stream->key, reply_text(reply));
 		refuse(r, &post, AQB_EUNAVAIL);
 	} else {
-		wait_for_redis(r, reply);
+		away_while_busy(r, reply);
 	}
 }
 

@@ -14,9 +14,7 @@
 #define DUE_MAX 4096           /* replies */
 #define BACKLOG_MAX (4u << 20) /* bytes not written yet */
 #define AT_ONCE 64             /* of one stream, then another's turn */
-#define BUSY_MIN_MS 50
-#define BUSY_MAX_MS 5000
-#define BUSY_GIVE_UP_MS 10000 /* strict: one that Redis keeps refusing */
+#define BUSY_GIVE_UP_MS 10000  /* strict: one that Redis keeps refusing */
 
 static redisCallbackFn on_stored;
 static redisCallbackFn on_deleted;
@@ -400,22 +398,6 @@ rewind_to(struct entry *e)
 	s->resend = true;
 }
 
-/* Redis is there, and does not want to. */
-static void
-wait_for_redis(struct redis *r, const redisReply *reply)
-{
-	r->busy_wait = r->busy_wait == 0 ? BUSY_MIN_MS : 2 * r->busy_wait;
-	if (r->busy_wait > BUSY_MAX_MS) {
-		r->busy_wait = BUSY_MAX_MS;
-	}
-	if (r->busy_until <= clock_ms()) {
-		r->host->log(r->host, AQB_WARNING, "Redis refuses: %.200s",
-		    reply_text(reply));
-	}
-	r->busy_until = clock_ms() + r->busy_wait;
-	away_soon(r);
-}
-
 static void
 refused(struct redis *r, struct entry *e, const redisReply *reply,
     enum reply_class class)
@@ -439,7 +421,7 @@ refused(struct redis *r, struct entry *e, const redisReply *reply,
 		    "%.150s", reply_text(reply));
 		break;
 	default:
-		wait_for_redis(r, reply);
+		away_while_busy(r, reply);
 	}
 	e->was_refused = true;
 	e->is_in_doubt = false;

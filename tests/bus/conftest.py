@@ -12,10 +12,16 @@ sys.path.insert(0, os.path.dirname(__file__))
 from broker import ADMIN, BACKEND, Broker  # noqa: E402
 
 
+# Of the generator and of an installation, not of a broker: once is enough.
+NOT_OF_BROKERS = ["test_bench.py", "test_plugin_author.py"]
+
+collect_ignore = []
+if os.environ.get("ARQONBUS_TEST_BROKERS_ONLY"):
+    collect_ignore += NOT_OF_BROKERS
 if BACKEND != "memory":
     # Their brokers are of their own kind.
-    collect_ignore = ["test_bench.py", "test_cluster.py", "test_cluster_faults.py", "test_drain.py",
-                      "test_plugin_author.py", "test_redis.py", "test_redis_faults.py", "test_redis_replica.py"]
+    collect_ignore += [*NOT_OF_BROKERS, "test_cluster.py", "test_cluster_faults.py", "test_drain.py", "test_redis.py",
+                       "test_redis_faults.py", "test_redis_replica.py"]
 
 
 def pytest_pyfunc_call(pyfuncitem):

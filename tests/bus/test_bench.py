@@ -165,7 +165,7 @@ def test_the_document_has_the_headings_of_the_table():
 
 def test_help_lists_every_test():
     text = subprocess.run([BENCH, "--help"], capture_output=True, text=True, check=True).stdout
-    for test in ("fanout", "pairs", "storm", "idle", "slow", "history", "smoke"):
+    for test in ("fanout", "pairs", "storm", "idle", "slow", "acks", "history", "smoke"):
         assert f"  {test} " in text
         flags = subprocess.run([BENCH, test, "--help"], capture_output=True, text=True, check=True)
         assert "--port N" in flags.stdout and "--json TEXT" in flags.stdout
@@ -336,6 +336,26 @@ def test_slow_readers_that_keep_up_still_stand(broker):
                   "--seconds", 0.2)
     assert result["slow_standing"] == 1
     assert result["slow_received"] == 40
+
+
+@pytest.mark.parametrize("flags", [[], ["--ids"]])
+def test_every_message_is_acked_at_the_next_position(broker, flags):
+    result = good("acks", broker, "--publishers", 3, "--window", 16, "--seconds", 0.2, "--warm", 0.05, *flags)
+    assert (result["refused"], result["wrong"], result["missing"]) == (0, 0, 0)
+    assert result["stored"] == "memory" and result["acks"] > 0 and result["cpu_ns"] > 0
+
+
+def test_acks_notices_an_ack_that_is_lost(before):
+    proxy = before(b'"type":"ack"', lose_some)
+    status, result, text = bench("acks", proxy, "--publishers", 1, "--window", 4, "--seconds", 0.3, "--warm", 0)
+    assert status == 1 and result["wrong"] + result["missing"] > 0, text
+
+
+def test_acks_notices_what_is_refused(start):
+    broker = start("--set", "limits.messages_per_second=10", "--set", "limits.messages_burst=10",
+                   "--set", "limits.max_violations=0", telemetry=False)
+    status, result, text = bench("acks", broker, "--publishers", 1, "--window", 4, "--seconds", 0.3, "--warm", 0)
+    assert status == 1 and result["refused"] > 0, text
 
 
 @pytest.mark.parametrize("messages, limit", [(120, 50), (10, 50), (600, 200)])

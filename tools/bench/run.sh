@@ -9,6 +9,7 @@
 #     run.sh BUILD fanout | pairs     the bus and the floor in turns
 #     run.sh BUILD storm | idle | slow | history [FLAG..]
 #                                     once, and all but history also the floor
+#     run.sh BUILD durable            what is acked from Redis, beside XADD alone
 #     run.sh BUILD table [fanout | pairs | idle | storm]
 #                                     everything, as doc/performance.md has it
 #     run.sh BUILD selftest           do the checks notice a bad server?
@@ -22,7 +23,7 @@ set -eu
 
 if [ $# -eq 0 ]; then
     echo "usage: run.sh BUILD [smoke | storm | idle | slow | history [FLAG..]]" >&2
-    echo "       run.sh BUILD [fanout | pairs | table | selftest]" >&2
+    echo "       run.sh BUILD [fanout | pairs | durable | table | selftest]" >&2
     exit 2
 fi
 build=$1
@@ -34,6 +35,7 @@ if [ "$what" = short ]; then
     SECONDS_EACH=${SECONDS_EACH:-1}
 fi
 rounds=${ROUNDS:-5}
+redis=
 source=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tools/bench/servers.sh
 . "$source/tools/bench/servers.sh"
@@ -124,6 +126,67 @@ once() {
     stop_server
 }
 
+stop_redis() {
+    [ -z "$redis" ] || kill "$redis" 2>/dev/null || true
+    redis=
+}
+
+start_redis() {
+    free_port >/dev/null
+    redis_port=$port
+    redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$work" --save '' \
+        --appendonly yes --appendfsync "$1" >"$work/redis.log" 2>&1 &
+    redis=$!
+    trap 'stop_redis; finish' EXIT
+    until redis-cli -p "$redis_port" ping >/dev/null 2>&1; do
+        kill -0 "$redis" || return 1
+        sleep 0.02
+    done
+}
+
+# XADDs a second of what the plugin stores, from as many connections, each with
+# as many under way.
+xadd_alone() {
+    redis-benchmark -p "$redis_port" -c 4 -P 64 -n "${XADDS:-200000}" -q \
+        XADD bench MAXLEN '~' 500 '*' id arq_55e149ad6ea8405e0000000000000003 \
+        type event from arq_client_16c9e5dc96f8282e87ae81e4bdae9e33 \
+        time 1795884420767 payload "$(printf '%0202d' 0)" |
+        tr '\r' '\n' | sed -n 's/.*: \([0-9.]*\) requests per second.*/\1/p' |
+        tail -n 1
+}
+
+# Acks a second of the bus on that Redis; more flags of the test.
+acked() {
+    start_bus --set storage.backend=redis-streams \
+        --redis-url "redis://127.0.0.1:$redis_port"
+    measure acks "$work/acks" "$@"
+    stop_server
+    field "$work/acks" acks_per_second
+}
+
+durable() {
+    echo "Messages of 200 bytes that are acked when Redis has them, 4 publishers,"
+    echo "window 64, beside pipelined XADD alone; appendonly yes, on $(nproc) cores"
+    printf '%9s %12s %12s %12s %8s %8s\n' fsync XADD/s acks/s 'with ids/s' \
+        ratio ids
+    for fsync in everysec always; do
+        start_redis "$fsync"
+        : >"$work/ratios"
+        for _ in $(seq "$rounds"); do
+            alone=$(xadd_alone)
+            plain=$(acked)
+            ids=$(acked --ids)
+            echo "$fsync $alone $plain $ids" | awk '{
+                printf "%9s %12.0f %12.0f %12.0f %8.2f %8.2f\n",
+                    $1, $2, $3, $4, $3 / $2, $4 / $2
+            }'
+            echo "$plain $alone" | awk '{ print $1 / $2 }' >>"$work/ratios"
+        done
+        echo "durable, fsync $fsync: acks to XADD: $(spread "$work/ratios")"
+        stop_redis
+    done
+}
+
 # A floor with a fault must fail the test, one without must pass.
 try_fault() {
     wanted=$1
@@ -151,6 +214,7 @@ selftest() {
 case $what in
 fanout) fanout ;;
 pairs) pairs ;;
+durable) durable ;;
 selftest) selftest ;;
 table) . "$source/tools/bench/table.sh" ;;
 short)
