@@ -141,7 +141,7 @@ async def refused(n=10):
     """Nobody waits long: what is refused for good is nowhere, what is left open and said again is there once."""
     async def go_away(s):
         lasts = s.random.uniform(0.5, 1)
-        if s.random.random() < 0.5:
+        if s.faults % 2 == 1:  # what is on its way then is not refused: first the other
             s.redis.freeze()
             await asyncio.sleep(lasts)
             s.redis.thaw()
