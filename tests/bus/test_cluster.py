@@ -281,7 +281,7 @@ async def test_channels_are_created_and_deleted_for_all_nodes(go):
 
 
 async def test_a_node_that_is_killed_loses_its_clients(go):
-    a, b = go(2, *GRACE)
+    a, b = go(2, *GRACE, "--set", "storage-redis-streams.node_ttl=2s")
     ada, bob = await a.client(), await b.client("?alias=bobby")
     await ada.join("r:c", presence=True)
     await bob.join("r:c")
