@@ -27,6 +27,7 @@
 #define NAME_MAX_LEN 120 /* of a metric */
 #define SOURCES 16
 #define RECOUNT_MS 10000 /* how old the slow count of descriptors may be */
+#define HEAP_REST 1000   /* times as long as it took to look at the heap */
 
 static const struct {
 	const char *name;
@@ -354,10 +355,26 @@ resident_bytes(void)
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* To tell, malloc looks at every piece that is free, of which there may be very
+ * many: then that is done less often, for nothing else is done meanwhile. */
+static uint64_t
+heap_used(void)
+{
+	static uint64_t used, next;
+	uint64_t began = clock_mono_us();
+	struct mallinfo2 heap;
+
+	if (began >= next) {
+		heap = mallinfo2();
+		used = heap.uordblks + heap.hblkhd;
+		next = began + (clock_mono_us() - began) * HEAP_REST;
+	}
+	return used;
+}
+
 static void
 put_process(struct buf *b)
 {
-	struct mallinfo2 heap = mallinfo2();
 	struct rusage ru = { 0 };
 	struct rlimit rl = { 0 };
 
@@ -375,8 +392,7 @@ put_process(struct buf *b)
 	metric_put(b, "process_max_fds", "Descriptors there may be.", "gauge",
 	    (uint64_t)rl.rlim_cur);
 	metric_put(b, "arqonbus_heap_used_bytes",
-	    "Bytes that malloc has given out.", "gauge",
-	    heap.uordblks + heap.hblkhd);
+	    "Bytes that malloc has given out.", "gauge", heap_used());
 	metric_put(b, "arqonbus_log_lost_total",
 	    "Log lines that found no room.", "counter", log_lost());
 }

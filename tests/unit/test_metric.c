@@ -4,8 +4,11 @@
 #include <ctype.h>
 #include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/hist.h"
+#include "base/mem.h"
 
 static char *page;
 static size_t len;
@@ -212,6 +215,46 @@ START_TEST(the_process_is_on_the_page)
 }
 END_TEST
 
+/* How long it takes to make the page, at best; us. */
+static uint64_t
+make_time(int tries)
+{
+	uint64_t best = UINT64_MAX;
+
+	while (tries-- > 0) {
+		uint64_t began = clock_mono_us();
+
+		metric_snapshot_make();
+		began = clock_mono_us() - began;
+		best = began < best ? began : best;
+	}
+	return best;
+}
+
+/* malloc needs a while to tell how much of it is in use, then. */
+START_TEST(a_heap_in_many_pieces_does_not_make_every_page_slow)
+{
+	enum { PIECES = 400000 };
+	void **piece = xnew(PIECES * sizeof *piece);
+	uint64_t first;
+
+	metric_snapshot_make();
+	for (size_t i = 0; i < PIECES; i++) {
+		piece[i] = xnew(200);
+	}
+	for (size_t i = 0; i < PIECES; i += 2) {
+		free(piece[i]);
+	}
+	usleep(100000); /* what was cheap to know is soon asked for again */
+	first = make_time(1);
+	ck_assert_uint_lt(make_time(5), 1000 + first / 4);
+	for (size_t i = 1; i < PIECES; i += 2) {
+		free(piece[i]);
+	}
+	free(piece);
+}
+END_TEST
+
 /* The whole page, line by line, as the format's description has it. */
 START_TEST(every_line_of_the_page_is_a_comment_or_a_sample)
 {
@@ -330,6 +373,7 @@ main(void)
 	tcase_add_test(t, a_source_is_asked_each_time);
 	tcase_add_test(t, a_histogram_is_cumulative_and_in_seconds);
 	tcase_add_test(t, the_process_is_on_the_page);
+	tcase_add_test(t, a_heap_in_many_pieces_does_not_make_every_page_slow);
 	tcase_add_test(t, every_line_of_the_page_is_a_comment_or_a_sample);
 	tcase_add_test(t,
 	    before_the_first_snapshot_the_page_is_only_about_the_core);
