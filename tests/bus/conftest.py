@@ -19,10 +19,9 @@ collect_ignore = []
 if os.environ.get("ARQONBUS_TEST_BROKERS_ONLY"):
     collect_ignore += NOT_OF_BROKERS
 if BACKEND != "memory":
-    # Their brokers are of their own kind, or what they ask is not of the storage.
-    collect_ignore += [*NOT_OF_BROKERS, "test_cluster.py", "test_cluster_faults.py", "test_drain.py", "test_operation.py",
-                       "test_redis.py",
-                       "test_redis_faults.py", "test_redis_replica.py", "test_slow.py"]
+    # Their brokers have storages of their own.
+    collect_ignore += [*NOT_OF_BROKERS, "test_cluster.py", "test_cluster_faults.py", "test_drain.py",
+                       "test_redis.py", "test_redis_faults.py", "test_redis_replica.py"]
 
 
 def pytest_pyfunc_call(pyfuncitem):
