@@ -113,7 +113,7 @@ leave(struct worker *w, struct conn *conn, struct lane_ref *ref)
 		free(l->conn);
 		l->conn = NULL;
 		l->cap = 0;
-		series_end(&w->series, ref->lane);
+		series_drop(&w->series, ref->lane);
 	}
 	*ref = refs(conn)[--conn->lane_count];
 }

@@ -234,7 +234,7 @@ outq_drop_unsent(struct outq *q)
 	return dropped;
 }
 
-/* Note the newest of each series that is conflated; returns how many bytes the
+/* Note the newest of each channel that is conflated; returns how many bytes the
  * others have. */
 static uint64_t
 find_newest(const struct outq *q, const struct piece *p, uint64_t round)
@@ -246,16 +246,16 @@ find_newest(const struct outq *q, const struct piece *p, uint64_t round)
 		const struct mark *m = piece_marks(&p[i - 1], &n);
 
 		while (n > 0) {
-			struct series *s = m[--n].series;
+			struct series *s = m[--n].series->first;
 
-			if (s->policy != SLOW_CONFLATE) {
+			if (m[n].series->policy != SLOW_CONFLATE) {
 				continue;
 			}
 			if (s->round == round) {
 				bytes += m[n].len;
 			} else {
 				s->round = round;
-				s->newest = m[n].seq;
+				s->newest = &m[n];
 			}
 		}
 	}
@@ -298,7 +298,7 @@ static bool
 must_go(struct cut *cut, const struct mark *m)
 {
 	if (m->series->policy == SLOW_CONFLATE) {
-		return m->seq != m->series->newest;
+		return m != m->series->first->newest;
 	}
 	if (cut->left < cut->goal) {
 		return false;

@@ -81,8 +81,8 @@ uint64_t outq_drop_unsent(struct outq *q);
 
 /*
  * Drop whole frames that have not begun to be sent and whose channel lets them
- * be dropped: of each SLOW_CONFLATE series all but the newest, and of
- * SLOW_DROP_OLDEST series the oldest, for as long as `goal` bytes or more
+ * be dropped: of each SLOW_CONFLATE channel all but the newest, and of
+ * SLOW_DROP_OLDEST channels the oldest, for as long as `goal` bytes or more
  * wait.  `lost` hears of each, in order.  `round` is a number that was never
  * used before.  False without memory: the outbox is as it was, but not what
  * was said to `lost`.

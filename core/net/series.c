@@ -26,9 +26,13 @@ series_unref(struct series **seriesp)
 		return;
 	}
 	assert(s->refs > 0);
-	if (--s->refs == 0) {
-		free(s);
+	if (--s->refs > 0) {
+		return;
 	}
+	if (s->first != s) {
+		series_unref(&s->first); /* which has none but itself */
+	}
+	free(s);
 }
 
 static bool
@@ -42,7 +46,7 @@ static bool
 is_next(const struct series *s, enum slow_policy policy,
     const struct aqb_msg_view *v)
 {
-	return s->policy == policy && v->seq == s->last + 1 &&
+	return !s->is_over && s->policy == policy && v->seq == s->last + 1 &&
 	    is_text(s->epoch, v->epoch) && is_text(s->channel, v->channel) &&
 	    is_text(s->room, v->room);
 }
@@ -56,24 +60,44 @@ copy(char *to, size_t size, struct aqb_slice from)
 }
 
 static struct series *
-begin(struct series **table, uint32_t lane, enum slow_policy policy,
-    const struct aqb_msg_view *v)
+make(uint32_t lane, enum slow_policy policy, const struct aqb_msg_view *v)
 {
 	struct series *s = try_new(sizeof *s);
 
 	if (s == NULL) {
 		return NULL;
 	}
-	s->refs = 1; /* the table's */
+	s->refs = 1;
+	s->first = s;
 	s->lane = lane;
 	s->policy = policy;
 	copy(s->room, sizeof s->room, v->room);
 	copy(s->channel, sizeof s->channel, v->channel);
 	copy(s->epoch, sizeof s->epoch, v->epoch);
+	return s;
+}
+
+/* Another in the place of the one before, if there was one. */
+static struct series *
+begin(struct series **table, struct series *before, uint32_t lane,
+    enum slow_policy policy, const struct aqb_msg_view *v)
+{
+	struct series *s = make(lane, policy, v);
+
+	if (s == NULL) {
+		return NULL;
+	}
+	if (before != NULL) {
+		if (is_text(before->channel, v->channel) &&
+		    is_text(before->room, v->room)) {
+			s->first = series_ref(before->first);
+		}
+		HASH_DEL(*table, before);
+		series_unref(&before);
+	}
 	HASH_ADD(hh, *table, lane, sizeof s->lane, s);
 	if (!HASH_WAS_ADDED(s)) {
-		free(s);
-		return NULL;
+		series_unref(&s);
 	}
 	return s;
 }
@@ -86,8 +110,10 @@ series_go_on(struct series **table, uint32_t lane, enum slow_policy policy,
 
 	HASH_FIND(hh, *table, &lane, sizeof lane, s);
 	if (s == NULL || !is_next(s, policy, v)) {
-		series_end(table, lane);
-		s = begin(table, lane, policy, v);
+		if (s != NULL) {
+			s->is_over = true; /* even if there is no other */
+		}
+		s = begin(table, s, lane, policy, v);
 	}
 	if (s == NULL) {
 		return NULL;
@@ -103,13 +129,24 @@ series_end(struct series **table, uint32_t lane)
 
 	HASH_FIND(hh, *table, &lane, sizeof lane, s);
 	if (s != NULL) {
+		s->is_over = true;
+	}
+}
+
+void
+series_drop(struct series **table, uint32_t lane)
+{
+	struct series *s;
+
+	HASH_FIND(hh, *table, &lane, sizeof lane, s);
+	if (s != NULL) {
 		HASH_DEL(*table, s);
 		series_unref(&s);
 	}
 }
 
 void
-series_end_all(struct series **table)
+series_drop_all(struct series **table)
 {
 	struct series *s, *next;
 

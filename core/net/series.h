@@ -16,22 +16,27 @@
 #include "bus/port.h"
 
 struct aqb_msg_view;
+struct mark;
 
 struct series {
 	uint32_t refs;
 	uint32_t lane;
 	enum slow_policy policy;
+	bool is_over;  /* what comes next begins another */
 	bool is_holed; /* not every frame has its mark, for want of memory */
 	uint64_t last; /* seq */
+	/* One of the channel's in this lane, which knows for all of them what
+	 * is newest; a reference, if it is another. */
+	struct series *first;
 	/* For whoever looks through an outbox, while it does; see shed.c. */
-	uint64_t round; /* in which `newest` was found */
-	uint64_t newest;
+	uint64_t round; /* in which `newest` was found: of a first */
+	const struct mark *newest;
 	uint64_t lost_round; /* in which `place` is that of its losses */
 	size_t place;
 	char room[AQB_NAME_MAX + 1];
 	char channel[AQB_NAME_MAX + 1];
 	char epoch[AQB_EPOCH_SIZE];
-	UT_hash_handle hh; /* by lane, while it goes on */
+	UT_hash_handle hh; /* by lane, until the next */
 };
 
 /* The series that this message goes on, or begins; a reference, or NULL
@@ -41,7 +46,10 @@ struct series *series_go_on(struct series **table, uint32_t lane,
 
 /* What comes next in the lane begins a series of its own. */
 void series_end(struct series **table, uint32_t lane);
-void series_end_all(struct series **table);
+
+/* The lane is empty, and may be another channel's. */
+void series_drop(struct series **table, uint32_t lane);
+void series_drop_all(struct series **table);
 
 struct series *series_ref(struct series *series);
 void series_unref(struct series **seriesp);

@@ -145,7 +145,7 @@ worker_free(struct worker **workerp)
 	for (unsigned form = 0; form < FORMS; form++) {
 		run_fini(&w->shared[form]);
 	}
-	series_end_all(&w->series);
+	series_drop_all(&w->series);
 	former_fini(&w->former);
 	inflater_free(&w->inflater);
 	buf_fini(&w->inflated);

@@ -102,7 +102,7 @@ struct worker {
 	struct run shared[FORMS]; /* deliveries, in each form */
 	struct run solo;          /* what goes to one connection only */
 
-	struct series *series; /* by lane, those that go on */
+	struct series *series; /* by lane, the last of each */
 	struct loss *losses;   /* by connection; see shed.c */
 	uint64_t shed_round;
 

@@ -165,6 +165,44 @@ START_TEST(conflated_channels_keep_one_message_each)
 }
 END_TEST
 
+/* Whatever others do, and however often: there is one newest of a channel. */
+START_TEST(members_that_come_and_go_leave_a_conflated_channel_one_message)
+{
+	struct end *ada = slow_one(1), *bob = meet();
+	uint64_t seq;
+
+	for (seq = 1; seq <= 200; seq++) {
+		bus_posts(bob, PORT_JOIN)->lane = LANE;
+		bus_publishes(LANE, SLOW_CONFLATE, seq, SIZE, NULL);
+		bus_posts(bob, PORT_LEAVE)->lane = LANE;
+		settle();
+		ck_assert_uint_eq(hears_seq(bob), seq);
+	}
+	ck_assert(!ada->is_closed);
+	ck_assert_uint_gt(dropped(SLOW_CONFLATE), 100);
+	assert_exact(ada, 200);
+}
+END_TEST
+
+START_TEST(so_does_a_storage_that_loses_some)
+{
+	struct end *ada = slow_one(1);
+	uint64_t seq, n = 0, last = 0;
+
+	for (seq = 1; seq <= 399; seq += seq % 8 == 7 ? 2 : 1) {
+		publish(SLOW_CONFLATE, seq, seq, NULL);
+	}
+	ck_assert(!ada->is_closed);
+	while ((seq = hears_seq(ada)) != 0) {
+		last = seq;
+		n++;
+	}
+	ck_assert_uint_eq(last, 399);
+	ck_assert_uint_eq(n + dropped(SLOW_CONFLATE), 399 - 49);
+	ck_assert_uint_lt(n, 80);
+}
+END_TEST
+
 START_TEST(conflating_comes_before_dropping)
 {
 	slow_one(2);
@@ -485,6 +523,9 @@ main(void)
 	tcase_add_test(t, who_reads_a_little_gets_what_it_reads_and_gaps);
 	tcase_add_test(t, all_but_the_newest_are_conflated);
 	tcase_add_test(t, conflated_channels_keep_one_message_each);
+	tcase_add_test(t,
+	    members_that_come_and_go_leave_a_conflated_channel_one_message);
+	tcase_add_test(t, so_does_a_storage_that_loses_some);
 	tcase_add_test(t, conflating_comes_before_dropping);
 	tcase_add_test(t, nothing_else_is_dropped_and_order_is_kept);
 	tcase_add_test(t, its_own_messages_make_no_gaps_of_their_own);
