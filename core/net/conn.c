@@ -124,7 +124,7 @@ queue(struct conn *conn, const void *frame, size_t len)
 	struct worker *w = conn->worker;
 	struct piece piece = run_add(&w->solo, &w->pool, frame, len);
 
-	if (conn->out.n == 0) {
+	if (conn->out.n == 0 && !conn->blocked) {
 		conn->progress = 0; /* it begins to wait now */
 	}
 	return piece.chunk != NULL && outq_push(&conn->out, piece);
@@ -214,6 +214,13 @@ mark_slow(struct conn *conn, uint64_t limit)
 	}
 }
 
+void
+conn_starve(struct conn *conn)
+{
+	mark_slow(conn, 0);
+	conn->lost = conn->starved = true;
+}
+
 /* Over the limit a piece is lost if the socket is blocked and nothing can be
  * dropped to make room; else the turn's flush decides, for a burst is no
  * slowness. */
@@ -228,14 +235,16 @@ conn_push(struct conn *conn, struct piece piece, uint64_t limit)
 	if (over) {
 		mark_slow(conn, limit);
 	}
-	if ((over && conn->blocked && !conn->sheds) ||
-	    !outq_push(&conn->out, piece)) {
-		mark_slow(conn, limit);
+	if (over && conn->blocked && !conn->sheds) {
 		conn->lost = true;
 		return;
 	}
+	if (!outq_push(&conn->out, piece)) {
+		conn_starve(conn);
+		return;
+	}
 	if (!conn->dirty) {
-		if (conn->out.bytes == piece.len) {
+		if (conn->out.bytes == piece.len && !conn->blocked) {
 			conn->progress = 0; /* it begins to wait now */
 		}
 		conn_make_dirty(conn);

@@ -56,6 +56,7 @@ struct conn {
 	bool slow : 1;        /* over its budget: judged at the turn's end */
 	bool slow_alone : 1;  /* but only by what nobody else gets */
 	bool lost : 1;        /* something it should have got is lost */
+	bool starved : 1;     /* for want of memory */
 	bool sheds : 1;       /* its outbox may hold what may be dropped */
 	bool owes : 1;        /* and did: the bus is to be told */
 	bool tell : 1;        /* the bus waits for PORT_READY */
@@ -106,6 +107,10 @@ void conn_refuse(struct conn *conn, int status, const char *reason);
 
 /* Queue a piece, and flush at the turn's end.  `limit`: how much may wait. */
 void conn_push(struct conn *conn, struct piece piece, uint64_t limit);
+
+/* There is no memory for what it should get: it is closed at the turn's end,
+ * for it must not go on as if nothing were missing. */
+void conn_starve(struct conn *conn);
 
 /* Have it flushed at the turn's end. */
 void conn_make_dirty(struct conn *conn);

@@ -88,8 +88,7 @@ mark(const struct batch *b, const struct piece *piece, size_t i)
 	}
 }
 
-/* All that is pending, in one form: as few pieces as it makes.  What there is
- * no memory for is missed by this form's receivers. */
+/* All that is pending, in one form: as few pieces as it makes. */
 static void
 place_batch(struct worker *w, unsigned form)
 {
@@ -106,13 +105,16 @@ place_batch(struct worker *w, unsigned form)
 			mark(b, &piece, i);
 		}
 		if (piece.chunk == NULL) {
-			LOG(AQB_ERROR, "out of memory: a delivery was dropped");
+			p->is_short = true;
 		} else if (p->n > 0 && piece_continues(last, &piece)) {
 			last->len += piece.len;
 			chunk_unref(&piece.chunk);
 		} else {
 			p->piece[p->n++] = piece;
 		}
+	}
+	if (p->is_short) {
+		LOG(AQB_ERROR, "out of memory: receivers are closed");
 	}
 }
 
@@ -127,6 +129,9 @@ push_batch(struct worker *w, struct conn *conn)
 	for (size_t i = 0; i < p->n; i++) {
 		conn_push(conn, p->piece[i], w->conf.outbox_limit);
 	}
+	if (p->is_short) {
+		conn_starve(conn);
+	}
 }
 
 /* Forget the batch; it is in outboxes now. */
@@ -139,7 +144,7 @@ clear_batch(struct batch *b)
 		while (p->n > 0) {
 			chunk_unref(&p->piece[--p->n].chunk);
 		}
-		p->is_placed = false;
+		p->is_placed = p->is_short = false;
 	}
 	while (b->n > 0) {
 		msg_unref(&b->msg[--b->n]);
@@ -303,7 +308,7 @@ is_over(const struct conn *conn)
 }
 
 /* Who is over its budget although it was offered all it would take, and what
- * may be dropped is. */
+ * may be dropped is; and who lacks something. */
 static void
 drop_slow(struct worker *w)
 {
@@ -311,6 +316,11 @@ drop_slow(struct worker *w)
 		struct conn *conn = w->slow.conn[i];
 
 		if (conn->state != CONN_OPEN) {
+			continue;
+		}
+		if (conn->starved) {
+			conn->close_reason = "out of memory";
+			conn_close(conn, 1011, "out of memory");
 			continue;
 		}
 		if (is_over(conn) && conn->sheds && !conn->lost) {

@@ -294,19 +294,23 @@ find_fullest(struct worker *w, struct conn_vector *v)
 	}
 }
 
+/* One of them, until no more than `goal` bytes are held in all. */
 static void
 cut(struct conn *conn, uint64_t goal)
 {
 	uint64_t least = conn->worker->conf.outbox_limit / WORTH;
 	bool is_whole = !conn->sheds || shed(conn, least);
+	uint64_t held = count_get(conn->worker->pool.bytes);
 
 	shed_report(conn);
-	if (conn->state != CONN_OPEN || (is_whole && conn->out.bytes < least)) {
+	if (conn->state != CONN_OPEN ||
+	    (is_whole && (held <= goal || conn->out.bytes < least))) {
 		return;
 	}
 	conn_drop_slow(conn, 0,
 	    "slow consumer: %llu bytes queued, memory is short of %llu",
-	    (unsigned long long)conn->out.bytes, (unsigned long long)goal);
+	    (unsigned long long)conn->out.bytes,
+	    (unsigned long long)(held > goal ? held - goal : 0));
 }
 
 void
@@ -318,11 +322,10 @@ shed_cut(struct worker *w, uint64_t bytes)
 
 	find_fullest(w, &v);
 	for (size_t i = 0; i < v.n; i++) {
-		held = count_get(w->pool.bytes);
-		if (held <= goal) {
+		if (count_get(w->pool.bytes) <= goal) {
 			break;
 		}
-		cut(v.conn[i], held - goal);
+		cut(v.conn[i], goal);
 	}
 	free(v.conn);
 }

@@ -44,6 +44,7 @@ struct conn_vector {
 
 struct pieces {
 	bool is_placed;
+	bool is_short; /* of some, for want of memory */
 	size_t n;
 	struct piece piece[BATCH_MAX];
 };

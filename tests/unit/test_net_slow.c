@@ -4,6 +4,7 @@
 
 #include "net_fake.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,22 @@
 #define LIMIT (64u * 1024u) /* of an outbox: some 50 messages */
 #define NARROW 4096         /* what a socket takes */
 #define LANE 1
+
+/* There is no piece of memory any more that is larger; 0: any. */
+static size_t largest;
+
+/* All this is called before the sanitizers are ready. */
+__attribute__((no_sanitize("thread", "address", "undefined"))) void *
+malloc(size_t size)
+{
+	typedef void *malloc_f(size_t size);
+	static malloc_f *real;
+
+	if (real == NULL) {
+		real = (malloc_f *)dlsym(RTLD_NEXT, "malloc");
+	}
+	return largest > 0 && size > largest ? NULL : real(size);
+}
 
 /* In the lanes 1 to n, and hardly reading. */
 static struct end *
@@ -396,6 +413,58 @@ START_TEST(it_is_news_once_a_second)
 }
 END_TEST
 
+/* An outbox that was all dropped is not one that waits from of old. */
+START_TEST(who_lost_all_that_waited_has_its_time_as_before)
+{
+	struct end *ada;
+
+	worker->conf.outbox_limit = 8192;
+	worker->conf.ping_interval = 3000;
+	worker->conf.ping_timeout = 60000;
+	ada = slow_one(1);
+	publish(SLOW_DROP_OLDEST, 1, 5, NULL);
+	port_add(&worker->port, PORT_CUT)->bytes = 100000;
+	settle();
+	ck_assert_uint_eq(((struct conn *)ada->conn)->out.bytes, 0);
+	publish(SLOW_DROP_OLDEST, 6, 6, NULL);
+	time_passes(9000);
+	ck_assert_uint_eq(count_get(&worker->count.slow_consumers), 0);
+	time_passes(1500);
+	ck_assert_uint_eq(count_get(&worker->count.slow_consumers), 1);
+}
+END_TEST
+
+/* Nobody may go on as if nothing were missing. */
+START_TEST(s7_who_is_sent_what_there_is_no_memory_for_is_closed)
+{
+	struct end *ada = meet(), *bob = meet(), *carl = meet();
+	uint64_t seq = 0;
+
+	bus_posts(ada, PORT_JOIN)->lane = LANE;
+	bus_posts(bob, PORT_JOIN)->lane = LANE;
+	bus_posts(carl, PORT_JOIN)->lane = LANE + 1;
+	bus_sends(carl, "so that there is room for a goodbye");
+	settle();
+	hears_text(carl, "so that there is room for a goodbye");
+	largest = 4096;
+	while (!is_next(ada, WS_CLOSE) && seq < 100) {
+		seq++;
+		publish(SLOW_DISCONNECT, seq, seq, NULL);
+		if (is_next(ada, WS_TEXT)) {
+			ck_assert_uint_eq(hears_seq(ada), seq);
+			ck_assert_uint_eq(hears_seq(bob), seq);
+		}
+	}
+	largest = 0;
+	hears_close(ada, 1011, "out of memory");
+	hears_close(bob, 1011, "out of memory");
+	ck_assert_uint_eq(count_get(&worker->count.slow_consumers), 0);
+	bus_publishes(LANE + 1, SLOW_DISCONNECT, 1, 10, NULL);
+	settle();
+	ck_assert_uint_eq(hears_seq(carl), 1);
+}
+END_TEST
+
 /* Small messages, each in a turn of its own. */
 START_TEST(s2_who_is_slow_keeps_alive_little_more_than_waits_for_it)
 {
@@ -491,6 +560,32 @@ START_TEST(s2_who_may_lose_messages_is_not_cut)
 }
 END_TEST
 
+START_TEST(s2_nor_is_who_lost_enough_of_them)
+{
+	struct end *ada;
+
+	worker->conf.outbox_limit = 4 * LIMIT;
+	ada = slow_one(2);
+	for (int i = 0; i < 20; i++) {
+		bus_publishes(LANE + 1, SLOW_DISCONNECT, (uint64_t)i + 1, SIZE,
+		    NULL);
+		settle();
+	}
+	publish(SLOW_DROP_OLDEST, 1, 200, NULL);
+	port_add(&worker->port, PORT_CUT)->bytes = 50000;
+	settle();
+	ck_assert_uint_eq(count_get(&worker->count.slow_consumers), 0);
+	ck_assert_uint_gt(dropped(SLOW_DROP_OLDEST), 0);
+	port_add(&worker->port, PORT_CUT)->bytes = 1000000;
+	settle();
+	ck_assert_uint_eq(count_get(&worker->count.slow_consumers), 1);
+	while (!is_next(ada, WS_CLOSE)) {
+		hears_frame(ada, WS_TEXT, NULL, 0);
+	}
+	hears_close(ada, 4008, "memory is short");
+}
+END_TEST
+
 START_TEST(what_is_copied_together_can_still_be_dropped)
 {
 	struct end *ada = slow_one(2);
@@ -536,12 +631,15 @@ main(void)
 	tcase_add_test(t, who_is_over_by_what_may_not_be_dropped_is_closed);
 	tcase_add_test(t,
 	    who_takes_no_byte_for_long_is_closed_whatever_the_policy);
+	tcase_add_test(t, who_lost_all_that_waited_has_its_time_as_before);
+	tcase_add_test(t, s7_who_is_sent_what_there_is_no_memory_for_is_closed);
 	tcase_add_test(t, it_is_news_once_a_second);
 	tcase_add_test(t,
 	    s2_who_is_slow_keeps_alive_little_more_than_waits_for_it);
 	tcase_add_test(t, s2_nor_of_what_goes_to_others);
 	tcase_add_test(t, s2_the_fullest_are_cut_first);
 	tcase_add_test(t, s2_who_may_lose_messages_is_not_cut);
+	tcase_add_test(t, s2_nor_is_who_lost_enough_of_them);
 	tcase_add_test(t, what_is_copied_together_can_still_be_dropped);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
