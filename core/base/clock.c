@@ -25,6 +25,12 @@ clock_mono_us(void)
 	return nanoseconds(CLOCK_MONOTONIC) / 1000;
 }
 
+uint64_t
+clock_cpu_ms(void)
+{
+	return nanoseconds(CLOCK_THREAD_CPUTIME_ID) / 1000000;
+}
+
 int64_t
 clock_wall_ms(void)
 {

@@ -10,6 +10,9 @@
 uint64_t clock_mono_ms(void);
 uint64_t clock_mono_us(void);
 
+/* For how long the calling thread has had a processor. */
+uint64_t clock_cpu_ms(void);
+
 /* Time of day, for what people read: milliseconds since 1970, UTC. */
 int64_t clock_wall_ms(void);
 

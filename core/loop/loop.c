@@ -43,6 +43,7 @@ struct loop {
 	/* Of the monotonic clock, ms: see loop_clock(). */
 	uint64_t seen;
 	uint64_t skipped;
+	uint64_t worked; /* of the thread's processor, when the turn began */
 	bool is_waiting; /* or was, and has not looked at the clock since */
 
 	struct turn_end end[TURN_ENDS];
@@ -143,6 +144,7 @@ loop_new(void)
 	assert(loop->base != NULL);
 
 	loop->seen = clock_mono_ms();
+	loop->worked = clock_cpu_ms();
 	loop->wheel = wheel_new(loop);
 	pthread_mutex_init(&loop->lock, NULL);
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -187,11 +189,24 @@ loop_wheel(struct loop *loop)
 	return loop->wheel;
 }
 
+/* Of this time, how long has the loop not been at work?  In a turn that is
+ * merely long time goes on: else no timer would run where all of them are. */
+static uint64_t
+idle_of(struct loop *loop, uint64_t passed)
+{
+	uint64_t now = clock_cpu_ms();
+	uint64_t worked = now > loop->worked ? now - loop->worked : 0;
+
+	loop->worked = now;
+	return passed > worked ? passed - worked : 0;
+}
+
 /*
  * While it waits, the loop is to look at the clock when its alarm goes off;
- * while it does not, often.  If it comes late by far, the whole process was
- * stopped, or the machine slept: what happened meanwhile is still to be read,
- * and whoever would be given up for silence has not been silent.
+ * while it does not, often.  If it comes late by far and has not worked, the
+ * whole process was stopped, or the machine slept: what happened meanwhile is
+ * still to be read, and whoever would be given up for silence has not been
+ * silent.
  */
 uint64_t
 loop_clock(struct loop *loop)
@@ -206,7 +221,7 @@ loop_clock(struct loop *loop)
 		due = due == UINT64_MAX ? real : due + loop->skipped;
 	}
 	if (real > due && real - due > LATE_MS) {
-		loop->skipped += real - loop->seen;
+		loop->skipped += idle_of(loop, real - loop->seen);
 	}
 	loop->seen = real;
 	return real - loop->skipped;
@@ -254,6 +269,7 @@ loop_turn_events(struct loop *loop, bool wait)
 {
 	OBJ_CHECK(loop, LOOP_MAGIC);
 	loop_clock(loop);
+	loop->worked = clock_cpu_ms();
 	loop->is_waiting = true;
 	loop->now = 0; /* the wait may be long */
 	return event_base_loop(loop->base,

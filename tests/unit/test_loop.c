@@ -258,6 +258,40 @@ START_TEST(the_time_in_which_all_stood_still_does_not_count)
 }
 END_TEST
 
+static uint64_t
+worked_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static bool
+work_for_long(void *arg)
+{
+	uint64_t until = worked_ms() + 800;
+
+	(void)arg;
+	loop_now(loop);
+	while (worked_ms() < until) {
+	}
+	return false;
+}
+
+/* S9: else no timer would run any more where every turn is long. */
+START_TEST(the_time_of_a_long_turn_does_count)
+{
+	uint64_t before = loop_clock(loop);
+
+	loop_at_turn_end(loop, work_for_long, NULL);
+	for (int i = 0; i < 2; i++) {
+		loop_turn(loop, false);
+	}
+	ck_assert_uint_ge(loop_clock(loop), before + 1500);
+}
+END_TEST
+
 START_TEST(a_mailbox_gives_back_what_was_put_in_order)
 {
 	struct mailbox *box = mailbox_new(sizeof(int));
@@ -384,6 +418,7 @@ main(void)
 	    a_turn_end_that_left_work_makes_the_next_turn_begin_at_once);
 	tcase_add_test(tc, the_time_of_a_turn_stands_still_until_the_next);
 	tcase_add_test(tc, the_time_in_which_all_stood_still_does_not_count);
+	tcase_add_test(tc, the_time_of_a_long_turn_does_count);
 	tcase_add_test(tc, a_mailbox_gives_back_what_was_put_in_order);
 	tcase_add_test(tc,
 	    a_mailbox_between_threads_loses_nothing_and_always_wakes);
