@@ -350,6 +350,7 @@ route_some(struct bus *bus, struct port *port)
 			return;
 		}
 		handle(bus, up);
+		port_took(port, up);
 	}
 }
 

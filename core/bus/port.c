@@ -71,16 +71,36 @@ port_end_worker_turn(struct port *port)
 	}
 }
 
+void
+port_weigh(struct port *port, struct port_up *up, size_t bytes)
+{
+	up->bytes = (uint32_t)bytes;
+	port->bytes_brought += bytes;
+}
+
+void
+port_took(struct port *port, const struct port_up *up)
+{
+	count_add(&port->bytes_up, up->bytes);
+}
+
+static bool
+is_roomy(const struct port *port)
+{
+	return mailbox_count(port->up) < PORT_UP_MAX &&
+	    port->bytes_brought - atomic_load(&port->bytes_up) < PORT_UP_BYTES;
+}
+
 /* First say that it is full, then look again: the bus may just have emptied
  * it, and then either saw that or left room. */
 bool
 port_has_room(struct port *port)
 {
-	if (mailbox_count(port->up) < PORT_UP_MAX) {
+	if (is_roomy(port)) {
 		return true;
 	}
 	atomic_store(&port->is_full, true);
-	return mailbox_count(port->up) < PORT_UP_MAX;
+	return is_roomy(port);
 }
 
 void

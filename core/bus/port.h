@@ -43,11 +43,14 @@ struct port {
 	atomic_uint_fast64_t outbox_bytes; /* memory that waits to be sent */
 	atomic_uint_fast64_t delivered;    /* messages put into outboxes */
 	atomic_uint_fast64_t bytes_down;   /* of messages taken from `down` */
+	uint64_t bytes_brought;            /* of requests; its own */
 
 	/* The worker reads nothing more until the bus has taken from `up`. */
 	atomic_bool is_full;
 
-	uint64_t bytes_posted; /* of messages, by the bus */
+	/* Written by the bus. */
+	uint64_t bytes_posted;         /* of messages */
+	atomic_uint_fast64_t bytes_up; /* of requests taken from `up` */
 };
 
 /* The head of every connection. */
@@ -182,10 +185,17 @@ void port_end_bus_turn(struct port *port);
 /* Show the bus what has come up, and wake it. */
 void port_end_worker_turn(struct port *port);
 
-/* How many requests wait at most, before a worker reads no more. */
+/* How much waits at most, before a worker reads no more: one message more, for
+ * it may be longer than all of that. */
 #define PORT_UP_MAX 4096
+#define PORT_UP_BYTES (16u * 1024u * 1024u)
 
-/* May the worker put in more requests?  If not, it will be woken. */
+/* An entry for the bus is a message of so many bytes; the bus is done with
+ * it. */
+void port_weigh(struct port *port, struct port_up *up, size_t bytes);
+void port_took(struct port *port, const struct port_up *up);
+
+/* May the worker put in another?  If not, it will be woken. */
 bool port_has_room(struct port *port);
 
 /* Make and unmake the boxes, of a worker on the bus's own loop; or, shared,

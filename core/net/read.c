@@ -49,7 +49,7 @@ reject_up(struct conn *conn, struct envelope *env, enum aqb_code code,
 	struct port_up *up = worker_up(conn, PORT_REJECT);
 
 	up->code = code;
-	up->bytes = (uint32_t)bytes;
+	port_weigh(&conn->worker->port, up, bytes);
 	up->why = try_new(sizeof *up->why);
 	if (up->why != NULL) {
 		*up->why = *why;
@@ -90,7 +90,7 @@ take_message(struct conn *conn, uint8_t opcode, const uint8_t *data, size_t len,
 		return;
 	}
 	up = worker_up(conn, PORT_REQUEST);
-	up->bytes = (uint32_t)len;
+	port_weigh(&conn->worker->port, up, len);
 	up->received_us = received_us;
 	up->msg = msg;
 	up->env = env;

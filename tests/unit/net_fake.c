@@ -28,6 +28,7 @@
 
 struct net_conf settings;
 struct worker *worker;
+bool bus_is_behind;
 static struct loop *loop;
 static struct end *ends[ENDS];
 static size_t end_count;
@@ -109,8 +110,9 @@ bus_turn(void *arg)
 	struct port_up *up;
 
 	(void)arg;
-	while ((up = mailbox_take(worker->port.up)) != NULL) {
+	while (!bus_is_behind && (up = mailbox_take(worker->port.up)) != NULL) {
 		note(up);
+		port_took(&worker->port, up);
 	}
 	port_end_bus_turn(&worker->port);
 	return false;
@@ -460,6 +462,7 @@ net_setup(void)
 		.write_timeout = 10000,
 		.max_connections = 100,
 	};
+	bus_is_behind = false;
 	freeze_time();
 	log_tap(drop_line);
 	hash_init();

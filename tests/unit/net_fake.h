@@ -17,6 +17,7 @@
 
 extern struct net_conf settings;
 extern struct worker *worker;
+extern bool bus_is_behind; /* and takes nothing from the box */
 
 void net_setup(void);
 /* Also sees that nothing is left behind. */

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "loop/mailbox.h"
 #include "net/endpoint.h"
 #include "proto/ws.h"
 
@@ -353,6 +354,33 @@ START_TEST(who_is_paused_is_not_read_and_not_idle)
 }
 END_TEST
 
+/* S8: however long messages are. */
+START_TEST(no_more_is_read_than_the_bus_is_to_have_waiting)
+{
+	struct end *ada = meet();
+	size_t size = 60000, said = 0;
+	char *text = xnew(size + 1);
+	int n = sprintf(text,
+	    "{\"type\":\"event\",\"room\":\"a:b\",\"payload\":1,"
+	    "\"metadata\":{\"x\":\"");
+
+	memset(text + n, 'x', size - (size_t)n - 3);
+	memcpy(text + size - 3, "\"}}", 3);
+	bus_is_behind = true;
+	while (port_has_room(&worker->port) && said < 1000) {
+		say_frame(ada, WS_TEXT, true, text, size);
+		said++;
+	}
+	ck_assert_uint_eq(said, PORT_UP_BYTES / size + 1);
+	say_frame(ada, WS_TEXT, true, text, size);
+	ck_assert_uint_eq(mailbox_count(worker->port.up), said);
+	bus_is_behind = false;
+	settle();
+	ck_assert_uint_eq(ada->request_count, said + 1);
+	free(text);
+}
+END_TEST
+
 START_TEST(a_turn_takes_only_so_many_messages_of_one)
 {
 	static const char event[] = "{\"type\":\"event\",\"room\":\"a:b\","
@@ -613,6 +641,7 @@ main(void)
 	tcase_add_test(t, s1_who_takes_no_byte_for_long_is_dropped);
 	tcase_add_test(t, the_bus_hears_when_there_is_room);
 	tcase_add_test(t, who_is_paused_is_not_read_and_not_idle);
+	tcase_add_test(t, no_more_is_read_than_the_bus_is_to_have_waiting);
 	tcase_add_test(t, a_turn_takes_only_so_many_messages_of_one);
 	tcase_add_test(t, silence_is_pinged_and_then_ended);
 	tcase_add_test(t, who_speaks_is_not_pinged);
