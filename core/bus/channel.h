@@ -64,6 +64,14 @@ struct channel {
 	uint32_t listeners[]; /* in the lane, on each of the bus's ports */
 };
 
+/* What a member was sent again, or will be, because it asked for that when it
+ * joined: all of this epoch behind `after`, up to `to`. */
+struct again {
+	uint64_t after;
+	uint64_t to;
+	char epoch[AQB_EPOCH_SIZE];
+};
+
 struct catchup;
 struct taker;
 
@@ -76,6 +84,7 @@ struct member {
 	struct channel *channel;
 	struct catchup *catchup; /* not NULL: live messages wait in it */
 	struct taker *taker;     /* not NULL: it is in a group, see group.h */
+	struct again *again;     /* or NULL */
 	uint64_t serial;
 	int64_t joined_at;
 	TAILQ_ENTRY(member) client_link;

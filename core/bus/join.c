@@ -226,6 +226,9 @@ go_live(struct catchup *c)
 
 	m->catchup = NULL;
 	m->channel->held_count--;
+	if (m->again != NULL && strcmp(m->again->epoch, c->epoch) == 0) {
+		m->again->to = c->after;
+	}
 	if (m->taker != NULL) {
 		group_begin(m);
 	} else {
@@ -395,6 +398,23 @@ wait_for_the_rest(struct catchup *c)
 	timer_set(c->bus->loop, &c->late, BEHIND_MS);
 }
 
+/* Note what it is sent again.  Without memory it may be told of losses that are
+ * none. */
+static void
+note_again(struct catchup *c)
+{
+	struct member *m = c->member;
+
+	if (m->again == NULL) {
+		m->again = try_new(sizeof *m->again);
+	}
+	if (m->again != NULL) {
+		m->again->after = c->after;
+		m->again->to = UINT64_MAX;
+		memcpy(m->again->epoch, c->epoch, sizeof c->epoch);
+	}
+}
+
 /* It has all up to this seq of today's epoch, and wants the rest. */
 static void
 read_after(struct catchup *c, uint64_t seq)
@@ -405,6 +425,7 @@ read_after(struct catchup *c, uint64_t seq)
 		shelve_gap(c, 0, c->first - 1, "epoch");
 		c->after = c->first - 1;
 	}
+	note_again(c);
 	if (c->after == c->tail.seq) {
 		read_done(c);
 		return;

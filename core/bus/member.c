@@ -76,6 +76,7 @@ member_free(struct member **memberp)
 		ch->presence_count--;
 	}
 	join_forget(m);
+	free(m->again);
 	cluster_touch(m->client);
 	channel_rest(ch);
 	m->magic = 0;

@@ -2,8 +2,10 @@
 #include "bus/slow.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
+#include "bus/channel.h"
 #include "bus/text.h"
 #include "host/telemetry.h"
 #include "proto/msg.h"
@@ -21,6 +23,43 @@ tell_gap(struct client *client, const struct port_loss *loss)
 	}
 	bus_send(client, msg);
 	msg_unref(&msg);
+}
+
+static const struct again *
+find_again(const struct client *client, const struct port_loss *loss)
+{
+	const struct channel *ch =
+	    channel_find(client->bus, loss->room, loss->channel);
+	const struct member *m = ch == NULL ? NULL : member_find(client, ch);
+	const struct again *again = m == NULL ? NULL : m->again;
+
+	return again != NULL && strcmp(again->epoch, loss->epoch) == 0 ? again
+								       : NULL;
+}
+
+/* What it lost of what waited for it, but for what it gets again. */
+static void
+tell_loss(struct client *client, const struct port_loss *loss)
+{
+	const struct again *again = find_again(client, loss);
+	struct port_loss before = *loss, behind = *loss;
+
+	if (again == NULL) {
+		tell_gap(client, loss);
+		return;
+	}
+	if (before.to > again->after) {
+		before.to = again->after;
+	}
+	if (before.from <= before.to) {
+		tell_gap(client, &before);
+	}
+	if (behind.to > again->to) {
+		if (behind.from <= again->to) {
+			behind.from = again->to + 1;
+		}
+		tell_gap(client, &behind);
+	}
 }
 
 static void
@@ -51,7 +90,7 @@ void
 slow_tell(struct client *client, const struct port_slow *slow)
 {
 	for (size_t i = 0; i < slow->n; i++) {
-		tell_gap(client, &slow->loss[i]);
+		tell_loss(client, &slow->loss[i]);
 	}
 	if (!slow->is_news) {
 		return;

@@ -292,34 +292,51 @@ has_room(struct peer *peer)
 }
 
 static void
-lose(struct peer *peer, const char *channel, uint64_t from, uint64_t to)
+lose(struct peer *peer, const struct port_loss *loss)
 {
 	struct port_slow *slow = xnew(sizeof *slow + sizeof slow->loss[0]);
 
 	slow->is_news = true;
-	slow->dropped[SLOW_DROP_OLDEST] = to - from + 1;
+	slow->dropped[SLOW_DROP_OLDEST] = loss->to - loss->from + 1;
 	slow->limit = settings.outbox_limit;
 	slow->n = 1;
-	slow->loss[0] = (struct port_loss){
+	slow->loss[0] = *loss;
+	post((struct wire *)peer, PORT_SLOW)->slow = slow;
+}
+
+static struct port_loss
+loss_of(const char *channel, uint64_t from, uint64_t to)
+{
+	struct port_loss loss = {
 		.from = from, .to = to, .epoch = "e1", .room = "room"
 	};
-	snprintf(slow->loss[0].channel, sizeof slow->loss[0].channel, "%s",
-	    channel);
-	post((struct wire *)peer, PORT_SLOW)->slow = slow;
+
+	snprintf(loss.channel, sizeof loss.channel, "%s", channel);
+	return loss;
+}
+
+void
+loses_this(struct peer *peer, const struct port_loss *loss)
+{
+	lose(peer, loss);
+	settle();
 }
 
 void
 loses(struct peer *peer, const char *channel, uint64_t from, uint64_t to)
 {
-	lose(peer, channel, from, to);
-	settle();
+	struct port_loss loss = loss_of(channel, from, to);
+
+	loses_this(peer, &loss);
 }
 
 void
 loses_and_goes(struct peer *peer, const char *channel, uint64_t from,
     uint64_t to)
 {
-	lose(peer, channel, from, to);
+	struct port_loss loss = loss_of(channel, from, to);
+
+	lose(peer, &loss);
 	go(peer);
 }
 

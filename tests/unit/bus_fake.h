@@ -66,6 +66,7 @@ void has_room(struct peer *peer);
 
 /* It lost what room:channel said from one seq to the other: PORT_SLOW. */
 void loses(struct peer *peer, const char *channel, uint64_t from, uint64_t to);
+void loses_this(struct peer *peer, const struct port_loss *loss);
 void loses_and_goes(struct peer *peer, const char *channel, uint64_t from,
     uint64_t to);
 

@@ -104,6 +104,63 @@ START_TEST(what_was_missed_follows_the_reply)
 }
 END_TEST
 
+static void
+loses_of_the_channel(struct peer *peer, const char *epoch, uint64_t from,
+    uint64_t to)
+{
+	struct port_loss loss = {
+		.from = from, .to = to, .room = "c", .channel = "d"
+	};
+
+	snprintf(loss.epoch, sizeof loss.epoch, "%s", epoch);
+	loses_this(peer, &loss);
+}
+
+/* It waited in its outbox when it joined again, and came again since. */
+START_TEST(s1_what_the_history_brings_again_is_no_loss)
+{
+	struct joined j = join(bob, "c", "d");
+	char epoch[AQB_EPOCH_SIZE];
+
+	memcpy(epoch, j.result.pos.epoch, sizeof epoch);
+	publish(1, 9);
+	hears_range(bob, 1, 9);
+	catch_up(bob, 4, epoch);
+	hears_range(bob, 5, 9);
+	publish(10, 12);
+	hears_range(bob, 10, 12);
+	loses_of_the_channel(bob, epoch, 5, 9);
+	hears_nothing(bob);
+	loses_of_the_channel(bob, epoch, 3, 11);
+	hears_gap(bob, "'from_seq':3", "'to_seq':4", "'slow_consumer'");
+	hears_gap(bob, "'from_seq':10", "'to_seq':11", "'slow_consumer'");
+	hears_nothing(bob);
+	loses_of_the_channel(bob, "other", 5, 9);
+	hears(bob, "'type':'gap'", "'from_seq':5", "'to_seq':9", "'other'");
+	leave(bob, "c", "d");
+	loses_of_the_channel(bob, epoch, 5, 9);
+	hears_gap(bob, "'from_seq':5", "'to_seq':9", "'slow_consumer'");
+}
+END_TEST
+
+START_TEST(s1_nor_while_it_is_on_its_way)
+{
+	struct joined j = join(bob, "c", "d");
+	char epoch[AQB_EPOCH_SIZE];
+
+	memcpy(epoch, j.result.pos.epoch, sizeof epoch);
+	publish(1, 9);
+	hears_range(bob, 1, 9);
+	backend.reads_wait = true;
+	catch_up(bob, 4, epoch);
+	loses_of_the_channel(bob, epoch, 3, 8);
+	hears_gap(bob, "'from_seq':3", "'to_seq':4", "'slow_consumer'");
+	backend_reads();
+	hears_range(bob, 5, 9);
+	hears_nothing(bob);
+}
+END_TEST
+
 START_TEST(nothing_missed_is_recovered_too)
 {
 	struct joined j = join(bob, "c", "d");
@@ -410,6 +467,8 @@ main(void)
 	    the_reply_says_who_is_there_and_where_the_channel_stands);
 	tcase_add_test(t, n5_joining_twice_is_one_membership);
 	tcase_add_test(t, what_was_missed_follows_the_reply);
+	tcase_add_test(t, s1_what_the_history_brings_again_is_no_loss);
+	tcase_add_test(t, s1_nor_while_it_is_on_its_way);
 	tcase_add_test(t, nothing_missed_is_recovered_too);
 	tcase_add_test(t, what_is_no_longer_kept_is_a_gap);
 	tcase_add_test(t, all_of_it_may_be_a_gap);
