@@ -182,7 +182,7 @@ pause_busiest(struct bus *bus)
 	}
 	TAILQ_FOREACH (client, &bus->clients, link) {
 		if (client->recent > 0 && client->recent * speakers >= said &&
-		    !group_is_at_work(client)) {
+		    !client->paused && !group_is_at_work(client)) {
 			bus_pause(client);
 			paused++;
 		}

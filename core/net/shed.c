@@ -182,16 +182,10 @@ make_report(const struct loss *l)
 	return slow;
 }
 
-/* Numbers for whoever watches: at most so often, but all of them. */
+/* Numbers for whoever watches. */
 static void
-add_news(struct port_slow *slow, struct loss *l)
+take_news(struct port_slow *slow, struct loss *l)
 {
-	uint64_t now = loop_now(l->conn->worker->loop);
-
-	if (l->news != 0 && now - l->news < NEWS_EVERY) {
-		return;
-	}
-	l->news = now;
 	slow->is_news = true;
 	memcpy(slow->dropped, l->dropped, sizeof slow->dropped);
 	memcpy(slow->bytes, l->bytes, sizeof slow->bytes);
@@ -202,8 +196,9 @@ add_news(struct port_slow *slow, struct loss *l)
 void
 shed_report(struct conn *conn)
 {
-	struct loss *l;
+	uint64_t now = loop_now(conn->worker->loop);
 	struct port_slow *slow;
+	struct loss *l;
 
 	if (!conn->owes || conn->state != CONN_OPEN ||
 	    conn->out.bytes >= conn->worker->conf.outbox_limit / 2) {
@@ -217,7 +212,10 @@ shed_report(struct conn *conn)
 		conn_close(conn, 1011, "out of memory");
 		return;
 	}
-	add_news(slow, l);
+	if (l->news == 0 || now - l->news >= NEWS_EVERY) {
+		l->news = now;
+		take_news(slow, l);
+	}
 	drop_ranges(l);
 	conn->owes = false;
 	worker_up(conn, PORT_SLOW)->slow = slow;
@@ -227,12 +225,16 @@ void
 shed_report_end(struct conn *conn, uint64_t dropped, uint64_t bytes,
     uint64_t stuck)
 {
+	struct loss *l = find(conn);
 	struct port_slow *slow;
 
 	count_add(&conn->worker->count.dropped[SLOW_DISCONNECT], dropped);
 	slow = try_new(sizeof *slow);
 	if (slow == NULL) {
 		return;
+	}
+	if (l != NULL) {
+		take_news(slow, l); /* there is no other time for them */
 	}
 	slow->is_news = true;
 	slow->dropped[SLOW_DISCONNECT] = dropped;

@@ -465,6 +465,22 @@ START_TEST(s7_who_is_sent_what_there_is_no_memory_for_is_closed)
 }
 END_TEST
 
+START_TEST(the_end_is_news_of_all_that_was_not_told_before)
+{
+	struct end *ada = slow_one(1);
+	uint64_t lost;
+
+	publish(SLOW_DROP_OLDEST, 1, 300, NULL);
+	lost = dropped(SLOW_DROP_OLDEST);
+	ck_assert_uint_eq(ada->news, 1);
+	ck_assert_uint_lt(ada->dropped[SLOW_DROP_OLDEST], lost);
+	time_passes(10000);
+	ck_assert_uint_eq(count_get(&worker->count.slow_consumers), 1);
+	ck_assert_uint_eq(ada->news, 2);
+	ck_assert_uint_eq(ada->dropped[SLOW_DROP_OLDEST], lost);
+}
+END_TEST
+
 /* Small messages, each in a turn of its own. */
 START_TEST(s2_who_is_slow_keeps_alive_little_more_than_waits_for_it)
 {
@@ -634,6 +650,7 @@ main(void)
 	tcase_add_test(t, who_lost_all_that_waited_has_its_time_as_before);
 	tcase_add_test(t, s7_who_is_sent_what_there_is_no_memory_for_is_closed);
 	tcase_add_test(t, it_is_news_once_a_second);
+	tcase_add_test(t, the_end_is_news_of_all_that_was_not_told_before);
 	tcase_add_test(t,
 	    s2_who_is_slow_keeps_alive_little_more_than_waits_for_it);
 	tcase_add_test(t, s2_nor_of_what_goes_to_others);
