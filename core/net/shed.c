@@ -10,7 +10,7 @@
 #include "net/worker.h"
 
 #define RANGES_MAX 4096 /* of one connection, not told yet */
-#define NEWS_EVERY 1000 /* ms */
+#define NEWS_EVERY 1000 /* ms, at least */
 #define WORTH 16        /* part of an outbox for which nobody is cut */
 
 /* Messages of one series, all lost. */
