@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "proto/ws.h"
@@ -621,6 +622,185 @@ START_TEST(what_is_copied_together_can_still_be_dropped)
 }
 END_TEST
 
+#define READERS 3
+#define LANES 3
+#define STEPS 4000
+
+/* What became of a message for one reader. */
+struct page {
+	bool is_due; /* sent while it was there */
+	bool is_own; /* likewise, by itself */
+	uint8_t heard;
+	uint8_t lost;
+};
+
+/* What is known of the readers: of each, its messages by lane and seq. */
+static struct book {
+	struct end *e[READERS];
+	bool is_in[READERS][LANES];
+	struct page page[READERS][LANES][STEPS + 1];
+	uint64_t last[LANES];
+	enum slow_policy policy[LANES];
+} book;
+
+static size_t
+lane_of(char channel)
+{
+	return (size_t)(channel - "abcdefgh"[LANE]);
+}
+
+static void
+note_losses(size_t r)
+{
+	struct end *e = book.e[r];
+
+	for (size_t i = 0; i < e->loss_count; i++) {
+		const struct port_loss *l = &e->losses[i];
+
+		ck_assert_uint_le(l->from, l->to);
+		ck_assert_uint_le(l->to, book.last[lane_of(*l->channel)]);
+		for (uint64_t seq = l->from; seq <= l->to; seq++) {
+			book.page[r][lane_of(*l->channel)][seq].lost++;
+		}
+	}
+	e->loss_count = 0;
+}
+
+/* The reader uses what it has read, and then reads all there is. */
+static void
+read_all(size_t r)
+{
+	static const char key[] = "\"channel\":\"";
+	struct end *e = book.e[r];
+	uint64_t last[LANES] = { 0 };
+
+	settle(); /* there may be room since it sipped */
+	while (is_next(e, WS_TEXT)) {
+		size_t all = ws_frame_len(e->got, e->len);
+		const char *at = memmem(e->got, all, key, strlen(key));
+		size_t lane = at == NULL ? 0 : lane_of(at[strlen(key)]);
+		uint64_t seq;
+
+		if (at == NULL) {
+			hears_text(e, "solo");
+			continue;
+		}
+		seq = hears_seq(e);
+		ck_assert_uint_gt(seq, last[lane]);
+		last[lane] = seq;
+		book.page[r][lane][seq].heard++;
+		note_losses(r);
+	}
+}
+
+static void
+publish_one(size_t lane, struct end *but)
+{
+	uint64_t seq = ++book.last[lane];
+
+	if (rand() % 40 == 0) {
+		book.policy[lane] =
+		    rand() % 2 == 0 ? SLOW_CONFLATE : SLOW_DROP_OLDEST;
+	}
+	bus_publishes((uint32_t)(LANE + lane), book.policy[lane], seq,
+	    (size_t)(rand() % 8 == 0 ? 6000 : 10 + rand() % 1500), but);
+	for (size_t r = 0; r < READERS; r++) {
+		struct page *p = &book.page[r][lane][seq];
+
+		p->is_own = book.is_in[r][lane] && book.e[r] == but;
+		p->is_due = book.is_in[r][lane] && book.e[r] != but;
+	}
+}
+
+static void
+come_or_go(size_t r, size_t lane)
+{
+	bool *is_in = &book.is_in[r][lane];
+
+	bus_posts(book.e[r], *is_in ? PORT_LEAVE : PORT_JOIN)->lane =
+	    (uint32_t)(LANE + lane);
+	*is_in = !*is_in;
+}
+
+static void
+sip(struct end *e)
+{
+	ssize_t n = recv(e->fd, e->got + e->len, (size_t)(1 + rand() % 5000),
+	    MSG_DONTWAIT);
+
+	e->len += n > 0 ? (size_t)n : 0;
+}
+
+static void
+do_something(void)
+{
+	size_t r = (size_t)rand() % READERS, lane = (size_t)rand() % LANES;
+	int what = rand() % 1000;
+
+	if (what < 700) {
+		publish_one(lane, what < 100 ? book.e[r] : NULL);
+	} else if (what < 740) {
+		come_or_go(r, lane);
+	} else if (what < 950) {
+		sip(book.e[r]);
+	} else if (what < 960) {
+		bus_sends(book.e[r], "solo");
+	} else if (what < 970) {
+		port_add(&worker->port, PORT_CUT)->bytes =
+		    (uint64_t)(rand() % 200000);
+	} else if (what < 975) {
+		read_all(r);
+	}
+	if (rand() % 3 == 0) {
+		turn();
+	}
+	for (r = 0; r < READERS; r++) {
+		note_losses(r);
+	}
+}
+
+/* Whatever happens: each message is heard once, or is in one gap, and gaps
+ * reach over nothing but what was lost or its own. */
+START_TEST(s1_the_books_are_exact)
+{
+	memset(&book, 0, sizeof book);
+	srand((unsigned)_i);
+	worker->conf.outbox_limit = 8 * LIMIT;
+	for (size_t r = 0; r < READERS; r++) {
+		book.e[r] = slow_one(0);
+	}
+	for (size_t lane = 0; lane < LANES; lane++) {
+		book.policy[lane] = SLOW_DROP_OLDEST;
+	}
+	for (int i = 0; i < STEPS; i++) {
+		do_something();
+	}
+	settle();
+	ck_assert_uint_eq(count_get(&worker->count.slow_consumers), 0);
+	for (size_t r = 0; r < READERS; r++) {
+		read_all(r);
+		settle();
+		note_losses(r);
+		ck_assert(!book.e[r]->is_closed);
+		for (size_t lane = 0; lane < LANES; lane++) {
+			for (uint64_t seq = 1; seq <= book.last[lane]; seq++) {
+				struct page *p = &book.page[r][lane][seq];
+
+				ck_assert_msg(p->is_own
+					? p->heard == 0 && p->lost <= 1
+					: p->heard + p->lost == p->is_due,
+				    "%zu/%zu/%llu: due %d own %d heard %u "
+				    "lost %u",
+				    r, lane, (unsigned long long)seq, p->is_due,
+				    p->is_own, p->heard, p->lost);
+			}
+		}
+	}
+	ck_assert_uint_gt(dropped(SLOW_DROP_OLDEST), 0);
+	ck_assert_uint_gt(dropped(SLOW_CONFLATE), 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -658,6 +838,7 @@ main(void)
 	tcase_add_test(t, s2_who_may_lose_messages_is_not_cut);
 	tcase_add_test(t, s2_nor_is_who_lost_enough_of_them);
 	tcase_add_test(t, what_is_copied_together_can_still_be_dropped);
+	tcase_add_loop_test(t, s1_the_books_are_exact, 1, 9);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
