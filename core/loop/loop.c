@@ -18,6 +18,7 @@
 #define LOOP_MAGIC 0x1d0a77c4u
 #define TURN_ENDS 8
 #define LATE_MS 500 /* so late nobody is who was not stopped */
+#define ASK_MS 100  /* how old what is known of its work may be */
 
 struct post {
 	loop_post_f *fn;
@@ -43,7 +44,8 @@ struct loop {
 	/* Of the monotonic clock, ms: see loop_clock(). */
 	uint64_t seen;
 	uint64_t skipped;
-	uint64_t worked; /* of the thread's processor, when the turn began */
+	uint64_t worked; /* by the thread's processor, until `asked` */
+	uint64_t asked;
 	bool is_waiting; /* or was, and has not looked at the clock since */
 
 	struct turn_end end[TURN_ENDS];
@@ -144,6 +146,7 @@ loop_new(void)
 	assert(loop->base != NULL);
 
 	loop->seen = clock_mono_ms();
+	loop->asked = loop->seen;
 	loop->worked = clock_cpu_ms();
 	loop->wheel = wheel_new(loop);
 	pthread_mutex_init(&loop->lock, NULL);
@@ -269,7 +272,11 @@ loop_turn_events(struct loop *loop, bool wait)
 {
 	OBJ_CHECK(loop, LOOP_MAGIC);
 	loop_clock(loop);
-	loop->worked = clock_cpu_ms();
+	if (loop->seen - loop->asked >= ASK_MS) {
+		/* Not each turn: it costs a system call. */
+		loop->worked = clock_cpu_ms();
+		loop->asked = loop->seen;
+	}
 	loop->is_waiting = true;
 	loop->now = 0; /* the wait may be long */
 	return event_base_loop(loop->base,
