@@ -6,12 +6,15 @@
 #include "bus/channel.h"
 #include "proto/msg.h"
 
+#define USUAL_TEXT 500 /* bytes, of an answer: so that it need not grow */
+
 void
 text_begin(struct buf *b, struct bus *bus, const char *type)
 {
 	char id[BUS_ID_SIZE];
 	char when[CLOCK_TEXT_SIZE];
 
+	buf_reserve(b, USUAL_TEXT);
 	bus_make_id(bus, id);
 	clock_format(bus->wall, when);
 	buf_puts(b, "{\"version\":\"1.0\",\"id\":\"");

@@ -12,13 +12,14 @@
 #define MAILBOX_MAGIC 0x35c9d06bu
 #define BLOCK_ENTRIES 32
 #define CACHE_LINE 64
+#define SPARE_MAX 8 /* blocks that were taken empty, for the putter */
 
 /*
  * A list of blocks.  Entries are numbered from 0 for ever; entry i is in the
  * (i / BLOCK_ENTRIES)th block.  The putter links a new block behind the last
  * before it posts an entry in it, so a taker that sees the entry sees the
- * link.  One empty block goes back and forth, and at a steady pace nothing is
- * allocated.
+ * link.  Empty blocks go back, and at a steady pace nothing is allocated: the
+ * taker pushes them on a stack, and the putter takes all of it at once.
  *
  * What each thread writes has cache lines of its own: they meet only in
  * `posted` and `taken`, once a batch and once an entry.
@@ -37,6 +38,7 @@ struct mailbox {
 	char apart1[CACHE_LINE];
 	/* The putter's. */
 	struct block *last;
+	struct block *empty; /* taken from `spare` */
 	uint64_t added;
 	atomic_uint_fast64_t posted;
 
@@ -44,26 +46,56 @@ struct mailbox {
 	/* The taker's. */
 	struct block *first;
 	uint64_t seen; /* of `posted` */
+	int spares;    /* pushed since `spare` was last seen empty */
 	atomic_uint_fast64_t taken;
 };
 
 static struct block *
 block_new(struct mailbox *box)
 {
-	struct block *b = atomic_exchange(&box->spare, NULL);
+	struct block *b;
 
+	if (box->empty == NULL) {
+		box->empty = atomic_exchange(&box->spare, NULL);
+	}
+	b = box->empty;
 	if (b == NULL) {
 		b = xnew(sizeof *b + BLOCK_ENTRIES * box->size);
+	} else {
+		box->empty = b->next;
 	}
 	b->next = NULL;
 	return b;
 }
 
-/* Keep it for the next block_new(), instead of the one kept before. */
+/* Keep it for a block_new(). */
 static void
 block_free(struct mailbox *box, struct block *b)
 {
-	free(atomic_exchange(&box->spare, b));
+	struct block *top = atomic_load(&box->spare);
+
+	if (top == NULL) {
+		box->spares = 0;
+	}
+	if (box->spares == SPARE_MAX) {
+		free(b);
+		return;
+	}
+	do {
+		b->next = top;
+	} while (!atomic_compare_exchange_weak(&box->spare, &top, b));
+	box->spares++;
+}
+
+static void
+free_list(struct block *b)
+{
+	while (b != NULL) {
+		struct block *next = b->next;
+
+		free(b);
+		b = next;
+	}
 }
 
 struct mailbox *
@@ -86,13 +118,9 @@ mailbox_free(struct mailbox **boxp)
 		return;
 	}
 	OBJ_TAKE(box, boxp, MAILBOX_MAGIC);
-	while (box->first != NULL) {
-		struct block *b = box->first;
-
-		box->first = b->next;
-		free(b);
-	}
-	free(atomic_load(&box->spare));
+	free_list(box->first);
+	free_list(box->empty);
+	free_list(atomic_load(&box->spare));
 	box->magic = 0;
 	free(box);
 }

@@ -41,8 +41,10 @@ dedupe_key(const struct redis *r, const char *stream,
 		EVP_MD_CTX_free(ctx);
 	}
 	for (int i = 0; i < HASH_BYTES; i++) {
-		snprintf(hex + 2 * i, 3, "%02x", md[i]);
+		hex[2 * i] = "0123456789abcdef"[md[i] >> 4];
+		hex[2 * i + 1] = "0123456789abcdef"[md[i] & 15];
 	}
+	hex[2 * HASH_BYTES] = '\0';
 	snprintf(key, DEDUPE_KEY_SIZE, "%s:{%u}:d:%s", r->conf->prefix,
 	    stream_shard(stream), hex);
 	return key;

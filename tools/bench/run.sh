@@ -134,20 +134,22 @@ stop_redis() {
 start_redis() {
     free_port >/dev/null
     redis_port=$port
-    redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$work" --save '' \
-        --appendonly yes --appendfsync "$1" >"$work/redis.log" 2>&1 &
+    mkdir -p "$work/redis-$1"
+    redis-server --port "$redis_port" --bind 127.0.0.1 \
+        --dir "$work/redis-$1" --save '' --appendonly yes --appendfsync "$1" \
+        >"$work/redis.log" 2>&1 &
     redis=$!
     trap 'stop_redis; finish' EXIT
-    until redis-cli -p "$redis_port" ping >/dev/null 2>&1; do
+    until [ "$(redis-cli -p "$redis_port" ping 2>&1)" = PONG ]; do
         kill -0 "$redis" || return 1
         sleep 0.02
     done
 }
 
-# XADDs a second of what the plugin stores, from as many connections, each with
-# as many under way.
+# XADDs a second of what the plugin stores, from as many connections as the
+# bus has publishers, each with $1 under way.
 xadd_alone() {
-    redis-benchmark -p "$redis_port" -c 4 -P 64 -n "${XADDS:-200000}" -q \
+    redis-benchmark -p "$redis_port" -c 4 -P "$1" -n "${XADDS:-500000}" -q \
         XADD bench MAXLEN '~' 500 '*' id arq_55e149ad6ea8405e0000000000000003 \
         type event from arq_client_16c9e5dc96f8282e87ae81e4bdae9e33 \
         time 1795884420767 payload "$(printf '%0202d' 0)" |
@@ -155,34 +157,38 @@ xadd_alone() {
         tail -n 1
 }
 
-# Acks a second of the bus on that Redis; more flags of the test.
+# Acks a second of the bus on that Redis, counted once it holds as much as it
+# ever does: by default what was stored in the last 5 s; more flags of the test.
 acked() {
     start_bus --set storage.backend=redis-streams \
         --redis-url "redis://127.0.0.1:$redis_port"
-    measure acks "$work/acks" "$@"
+    measure acks "$work/acks" --warm "${WARM:-6}" "$@"
     stop_server
     field "$work/acks" acks_per_second
 }
 
 durable() {
     echo "Messages of 200 bytes that are acked when Redis has them, 4 publishers,"
-    echo "window 64, beside pipelined XADD alone; appendonly yes, on $(nproc) cores"
-    printf '%9s %12s %12s %12s %8s %8s\n' fsync XADD/s acks/s 'with ids/s' \
-        ratio ids
+    echo "beside pipelined XADD alone; appendonly yes, on $(nproc) cores"
+    printf '%9s %7s %12s %12s %12s %8s %8s\n' fsync window XADD/s acks/s \
+        'with ids/s' ratio ids
     for fsync in everysec always; do
         start_redis "$fsync"
-        : >"$work/ratios"
-        for _ in $(seq "$rounds"); do
-            alone=$(xadd_alone)
-            plain=$(acked)
-            ids=$(acked --ids)
-            echo "$fsync $alone $plain $ids" | awk '{
-                printf "%9s %12.0f %12.0f %12.0f %8.2f %8.2f\n",
-                    $1, $2, $3, $4, $3 / $2, $4 / $2
-            }'
-            echo "$plain $alone" | awk '{ print $1 / $2 }' >>"$work/ratios"
+        for window in ${WINDOWS:-64 256}; do
+            : >"$work/ratios"
+            for _ in $(seq "$rounds"); do
+                alone=$(xadd_alone "$window")
+                plain=$(acked --window "$window")
+                ids=$(acked --window "$window" --ids)
+                echo "$fsync $window $alone $plain $ids" | awk '{
+                    printf "%9s %7d %12.0f %12.0f %12.0f %8.2f %8.2f\n",
+                        $1, $2, $3, $4, $5, $4 / $3, $5 / $3
+                }'
+                echo "$plain $alone" | awk '{ print $1 / $2 }' >>"$work/ratios"
+            done
+            echo "durable, fsync $fsync, window $window: acks to XADD:" \
+                "$(spread "$work/ratios")"
         done
-        echo "durable, fsync $fsync: acks to XADD: $(spread "$work/ratios")"
         stop_redis
     done
 }
