@@ -20,9 +20,10 @@ BENCH = os.path.join(BUILD, "arqonbus-bench")
 FLOOR = os.path.join(BUILD, "tools", "bench", "floor")
 
 
-def bench(test, server, *flags):
+def bench(test, server, *flags, patience=2):
     """Run a test; its exit status, its result, and all that it wrote."""
-    argv = [BENCH, test, "--port", str(server.port), "--pid", str(server.process.pid), "--json", "-"]
+    argv = [BENCH, test, "--port", str(server.port), "--pid", str(server.process.pid), "--json", "-",
+            "--patience", str(patience)]
     run = subprocess.run(argv + [str(f) for f in flags], capture_output=True, text=True,
                          timeout=6 * PATIENCE)
     lines = [line for line in run.stdout.splitlines() if line.startswith("{")]
@@ -30,7 +31,7 @@ def bench(test, server, *flags):
 
 
 def good(test, server, *flags):
-    status, result, text = bench(test, server, *flags)
+    status, result, text = bench(test, server, *flags, patience=10)
     assert status == 0, text
     assert result["test"] == test
     return result

@@ -32,7 +32,7 @@ static const struct {
 };
 #define TESTS (sizeof tests / sizeof tests[0])
 
-struct bench_target bench_target = { .speaks = "arqonbus" };
+struct bench_target bench_target = { .speaks = "arqonbus", .patience = 10 };
 
 static const struct bench_opt target_options[] = {
 	{ "port", BENCH_NUMBER, &bench_target.port, 1, 65535,
@@ -43,6 +43,8 @@ static const struct bench_opt target_options[] = {
 	    "tell each second how it goes, on a terminal or not" },
 	{ "json", BENCH_TEXT, &bench_target.json, 0, 0,
 	    "write the result there; - is standard output" },
+	{ "patience", BENCH_SECONDS, &bench_target.patience, 0, 3600,
+	    "wait so long for an answer, and half of it for the next message" },
 	{ 0 },
 };
 
@@ -50,6 +52,7 @@ void
 bench_begin(const struct bench_opt *opts, int argc, char **argv)
 {
 	bench_options(opts, target_options, argc, argv);
+	bench_patience = (uint64_t)(bench_target.patience * 1e9);
 	if (bench_target.port == 0 || bench_target.pid == 0) {
 		bench_die("--port and --pid say what to measure");
 	}

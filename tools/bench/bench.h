@@ -37,6 +37,7 @@ struct bench_target {
 	bool plain;         /* it is the floor; a flag of some tests */
 	bool progress;      /* also where standard error is no terminal */
 	const char *json;
+	double patience; /* seconds without an answer; half without any sign */
 
 	const struct peer_dialect *dialect; /* bench_begin() finds it */
 };

@@ -15,8 +15,8 @@
 
 #include "base/buf.h"
 
-/* How long to wait for an answer, in nanoseconds. */
-#define BENCH_PATIENCE UINT64_C(10000000000)
+/* How long to wait for an answer, in nanoseconds; --patience says it. */
+extern uint64_t bench_patience;
 
 struct bench_conn;
 

@@ -287,13 +287,13 @@ bench_crowd_open(struct bench_crowd *c, struct bench_loop *l)
 		if (begun < crowd->count && crowd->over > 0) {
 			change = loop->now;
 		}
-		if (loop->now - change >= BENCH_PATIENCE) {
+		if (loop->now - change >= bench_patience) {
 			break;
 		}
 	}
 	for (uint64_t i = 0; i < crowd->count; i++) {
 		if (entries[i].stage < STANDING) {
-			fail(&crowd->clients[i], "no answer in 10 s");
+			fail(&crowd->clients[i], "no answer in time");
 		}
 	}
 	free(entries);

@@ -144,7 +144,7 @@ bench_shake(struct bench_conn *c, int *statusp)
 void
 bench_open(struct bench_conn *c, uint16_t port, const char *path)
 {
-	uint64_t until = bench_now() + BENCH_PATIENCE;
+	uint64_t until = bench_now() + bench_patience;
 	enum bench_shake how = BENCH_BROKEN;
 	int status = 0;
 

@@ -18,7 +18,6 @@
 
 #define BENCH_SECOND UINT64_C(1000000000)
 #define BENCH_LINGER (BENCH_SECOND / 10)
-#define BENCH_STALL (5 * BENCH_SECOND) /* without progress: it will not come */
 
 /* A connection, and what it is to receive.  Tests that keep more of one have
  * a struct that begins with this. */
@@ -82,7 +81,7 @@ void bench_turn(struct bench_loop *loop, int timeout);
 static inline bool
 bench_stalled(const struct bench_loop *loop)
 {
-	return loop->now - loop->moved >= BENCH_STALL;
+	return loop->now - loop->moved >= bench_patience / 2;
 }
 
 /* Turn for so many seconds, sleeping while nothing comes; less when nothing

@@ -155,11 +155,12 @@ command(const char *name, const char *more)
 static void
 make_room(void)
 {
-	uint64_t until = bench_now() + BENCH_PATIENCE;
+	uint64_t until = bench_now() + bench_patience;
 
 	while (filler.out.len > WAITING_MAX) {
 		if (bench_now() >= until) {
-			bench_die("the server takes no messages for 10 s");
+			bench_die("the server takes no messages for %g s",
+			    (double)bench_patience / 1e9);
 		}
 		bench_wait(&filler, POLLOUT, until);
 		if (!bench_flush(&filler)) {

@@ -72,9 +72,10 @@ start(char **command)
 			bench_die("%s ended before port %d was open",
 			    command[0], conf.port);
 		}
-		if (bench_now() - begin > BENCH_PATIENCE) {
+		if (bench_now() - begin > bench_patience) {
 			kill(pid, SIGKILL);
-			bench_die("port %d is not open after 10 s", conf.port);
+			bench_die("port %d is not open after %g s", conf.port,
+			    (double)bench_patience / 1e9);
 		}
 		nanosleep(&pause, NULL);
 	}
