@@ -473,34 +473,19 @@ group_lead_record(struct cluster *c, const char *key, struct aqb_slice value)
 }
 
 /* {"seq":..,"epoch":..} */
-struct said {
-	struct json_value seq, epoch;
-};
-
-static bool
-take_field(void *arg, const char *key, size_t len, bool escaped,
-    const struct json_value *value)
-{
-	struct said *s = arg;
-
-	if (json_key_is(key, len, escaped, "seq")) {
-		s->seq = *value;
-	} else if (json_key_is(key, len, escaped, "epoch")) {
-		s->epoch = *value;
-	}
-	return true;
-}
-
 static bool
 read_done(struct aqb_slice value, struct aqb_position *posp)
 {
-	struct said s = { 0 };
+	struct json_value seq = { .len = 0 }, epoch = { .len = 0 };
+	const struct json_place places[] = {
+		{ "seq", &seq },
+		{ "epoch", &epoch },
+	};
 	size_t at, len;
 
-	if (json_members(value.data, value.len, take_field, &s, &at) !=
-		JSON_OK ||
-	    !json_u64(&s.seq, &posp->seq) ||
-	    !json_decode(&s.epoch, posp->epoch, sizeof posp->epoch - 1, &len)) {
+	if (json_take(value.data, value.len, places, 2, &at) != JSON_OK ||
+	    !json_u64(&seq, &posp->seq) ||
+	    !json_decode(&epoch, posp->epoch, sizeof posp->epoch - 1, &len)) {
 		return false;
 	}
 	posp->epoch[len] = '\0';

@@ -165,15 +165,11 @@ struct notice {
 	struct aqb_slice rest; /* behind the head, not taken yet */
 };
 
+/* Take the head apart. */
 static bool
-take_field(void *arg, const char *key, size_t len, bool escaped,
-    const struct json_value *value)
+read_head(struct notice *n, const char *text, size_t len)
 {
-	struct notice *n = arg;
-	const struct {
-		const char *key;
-		struct json_value *to;
-	} field[] = {
+	const struct json_place places[] = {
 		{ "kind", &n->kind },
 		{ "ids", &n->ids },
 		{ "id", &n->id },
@@ -197,13 +193,10 @@ take_field(void *arg, const char *key, size_t len, bool escaped,
 		{ "bytes", &n->bytes },
 		{ "deliveries", &n->deliveries },
 	};
+	size_t at;
 
-	for (size_t i = 0; i < sizeof field / sizeof field[0]; i++) {
-		if (json_key_is(key, len, escaped, field[i].key)) {
-			*field[i].to = *value;
-		}
-	}
-	return true;
+	return json_take(text, len, places, sizeof places / sizeof places[0],
+		   &at) == JSON_OK;
 }
 
 /* A string as it stands between its quotes; empty when there is none. */
@@ -496,12 +489,10 @@ notice_read(struct bus *bus, struct aqb_slice text)
 	struct notice n = { .bus = bus };
 	const char *line = memchr(text.data, '\n', text.len);
 	char kind[32];
-	size_t at;
 
 	metric_add(METRIC_NOTICES_RECEIVED_TOTAL, 1);
 	if (line == NULL ||
-	    json_members(text.data, (size_t)(line - text.data), take_field, &n,
-		&at) != JSON_OK ||
+	    !read_head(&n, text.data, (size_t)(line - text.data)) ||
 	    !read_string(&n.kind, kind, sizeof kind)) {
 		return false;
 	}

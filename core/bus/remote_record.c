@@ -26,35 +26,6 @@ struct said {
 };
 
 static bool
-take_field(void *arg, const char *key, size_t len, bool escaped,
-    const struct json_value *value)
-{
-	struct said *s = arg;
-	const struct {
-		const char *key;
-		struct json_value *to;
-	} field[] = {
-		{ "since", &s->since },
-		{ "connected_at", &s->connected_at },
-		{ "type", &s->type },
-		{ "alias", &s->alias },
-		{ "screen_name", &s->screen_name },
-		{ "avatar", &s->avatar },
-		{ "personality", &s->personality },
-		{ "resumed", &s->resumed },
-		{ "admin", &s->admin },
-		{ "channels", &s->channels },
-	};
-
-	for (size_t i = 0; i < sizeof field / sizeof field[0]; i++) {
-		if (json_key_is(key, len, escaped, field[i].key)) {
-			*field[i].to = *value;
-		}
-	}
-	return true; /* later versions may say more */
-}
-
-static bool
 read_time(const struct json_value *value, int64_t *timep)
 {
 	uint64_t n;
@@ -200,12 +171,24 @@ describe(const struct said *s, struct description *d)
 static bool
 read_record(struct aqb_slice value, struct said *s, struct description *d)
 {
+	const struct json_place places[] = {
+		{ "since", &s->since },
+		{ "connected_at", &s->connected_at },
+		{ "type", &s->type },
+		{ "alias", &s->alias },
+		{ "screen_name", &s->screen_name },
+		{ "avatar", &s->avatar },
+		{ "personality", &s->personality },
+		{ "resumed", &s->resumed },
+		{ "admin", &s->admin },
+		{ "channels", &s->channels },
+	};
 	size_t at;
 
 	memset(s, 0, sizeof *s);
 	memset(d, 0, sizeof *d);
-	if (json_members(value.data, value.len, take_field, s, &at) ==
-		JSON_OK &&
+	if (json_take(value.data, value.len, places,
+		sizeof places / sizeof places[0], &at) == JSON_OK &&
 	    s->channels.type == JSON_OBJECT &&
 	    json_members(s->channels.text, s->channels.len, check_membership,
 		NULL, &at) == JSON_OK &&

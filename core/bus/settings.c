@@ -123,43 +123,26 @@ struct said {
 	    slow_policy, description, metadata;
 };
 
-static bool
-take_field(void *arg, const char *key, size_t len, bool escaped,
-    const struct json_value *value)
-{
-	struct said *s = arg;
-	const struct {
-		const char *key;
-		struct json_value *to;
-	} field[] = {
-		{ "created_at", &s->created_at },
-		{ "history_size", &s->history_size },
-		{ "history_ttl", &s->history_ttl },
-		{ "durability", &s->durability },
-		{ "slow_policy", &s->slow_policy },
-		{ "description", &s->description },
-		{ "metadata", &s->metadata },
-	};
-
-	for (size_t i = 0; i < sizeof field / sizeof field[0]; i++) {
-		if (json_key_is(key, len, escaped, field[i].key)) {
-			*field[i].to = *value;
-		}
-	}
-	return true;
-}
-
 /* The description goes into `text`, which the caller frees. */
 static bool
 read_spec(struct aqb_slice value, struct aqb_channel_spec *spec,
     uint64_t *created_atp, char **textp)
 {
 	struct said s = { .metadata = { .len = 0 } };
+	const struct json_place places[] = {
+		{ "created_at", &s.created_at },
+		{ "history_size", &s.history_size },
+		{ "history_ttl", &s.history_ttl },
+		{ "durability", &s.durability },
+		{ "slow_policy", &s.slow_policy },
+		{ "description", &s.description },
+		{ "metadata", &s.metadata },
+	};
 	uint64_t size, ttl, durability, slow;
 	size_t at, len;
 
-	if (json_members(value.data, value.len, take_field, &s, &at) !=
-		JSON_OK ||
+	if (json_take(value.data, value.len, places,
+		sizeof places / sizeof places[0], &at) != JSON_OK ||
 	    !json_u64(&s.created_at, created_atp) || *created_atp > INT64_MAX ||
 	    !json_u64(&s.history_size, &size) || size > UINT32_MAX ||
 	    !json_u64(&s.history_ttl, &ttl) || ttl > INT64_MAX ||

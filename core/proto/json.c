@@ -514,6 +514,34 @@ json_members(const char *text, size_t len, json_member_f *each, void *arg,
 	    &(struct audience){ .member = each, .arg = arg }, atp);
 }
 
+struct taking {
+	const struct json_place *places;
+	size_t n;
+};
+
+static bool
+take(void *arg, const char *key, size_t len, bool escaped,
+    const struct json_value *value)
+{
+	const struct taking *t = arg;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (json_key_is(key, len, escaped, t->places[i].key)) {
+			*t->places[i].valuep = *value;
+		}
+	}
+	return true;
+}
+
+enum json_result
+json_take(const char *text, size_t len, const struct json_place *places,
+    size_t n, size_t *atp)
+{
+	struct taking t = { places, n };
+
+	return json_members(text, len, take, &t, atp);
+}
+
 enum json_result
 json_elements(const char *text, size_t len, json_element_f *each, void *arg,
     size_t *atp)

@@ -60,6 +60,20 @@ typedef bool json_member_f(void *arg, const char *key, size_t key_len,
 enum json_result json_members(const char *text, size_t len, json_member_f *each,
     void *arg, size_t *atp);
 
+/* A member that is wanted, and where its value goes. */
+struct json_place {
+	const char *key;
+	struct json_value *valuep;
+};
+
+/*
+ * The same, putting the values of `n` members where they belong.  What is not
+ * in the text stays as it was; what is wanted by nobody is passed over, for a
+ * later version may say more; of a key that comes twice the last one counts.
+ */
+enum json_result json_take(const char *text, size_t len,
+    const struct json_place *places, size_t n, size_t *atp);
+
 /* The same of an array. */
 typedef bool json_element_f(void *arg, const struct json_value *value);
 enum json_result json_elements(const char *text, size_t len,

@@ -306,6 +306,26 @@ START_TEST(a_member_is_told_only_once_it_is_valid)
 }
 END_TEST
 
+START_TEST(what_is_wanted_is_taken_and_all_else_passed_over)
+{
+	static const char text[] = "{\"x\":[1],\"b\":1,\"\\u0061\":{},\"b\":2}";
+	struct json_value a = { .len = 0 }, b = { .len = 0 }, c = { .len = 0 };
+	const struct json_place places[] = { { "a", &a }, { "b", &b },
+		{ "c", &c } };
+
+	ck_assert_int_eq(json_take(text, sizeof text - 1, places, 3, &at),
+	    JSON_OK);
+	ck_assert_int_eq(a.type, JSON_OBJECT);
+	ck_assert_ptr_eq(a.text, strstr(text, "{}"));
+	ck_assert_uint_eq(a.len, 2);
+	ck_assert_ptr_eq(b.text, strstr(text, "2}")); /* the last one */
+	ck_assert_uint_eq(c.len, 0);
+	ck_assert_int_eq(json_take(text, sizeof text - 2, places, 3, &at),
+	    JSON_SYNTAX);
+	ck_assert_int_eq(json_take("[]", 2, places, 3, &at), JSON_WRONG_KIND);
+}
+END_TEST
+
 START_TEST(another_kind_of_value_is_told_from_broken_json)
 {
 	ck_assert_int_eq(members("null"), JSON_WRONG_KIND);
@@ -758,6 +778,7 @@ add_scanning(TCase *t)
 	tcase_add_test(t, the_elements_of_an_array_are_told_in_order);
 	tcase_add_test(t, whoever_listens_can_end_the_scan);
 	tcase_add_test(t, a_member_is_told_only_once_it_is_valid);
+	tcase_add_test(t, what_is_wanted_is_taken_and_all_else_passed_over);
 	tcase_add_test(t, another_kind_of_value_is_told_from_broken_json);
 	tcase_add_loop_test(t, j2_depth_32_is_accepted_and_33_is_not, 0, 3);
 	tcase_add_test(t, j2_a_million_open_brackets_cost_nothing);
