@@ -83,6 +83,7 @@ struct bus {
 
 	/* What groups keep, and what they have given out. */
 	uint64_t group_messages, group_bytes, group_given;
+	size_t group_count;
 
 	uint64_t serial; /* of clients, channels and members, as they come */
 	uint64_t mark;   /* of deliveries that must not double */

@@ -57,6 +57,8 @@ group_free(struct group **gp, const char *reason)
 	timer_stop(&g->confirm);
 	TAILQ_REMOVE(&ch->groups, g, link);
 	ch->group_count--;
+	ch->bus->group_count--;
+	ch->bus->group_bytes -= sizeof *g;
 	g->magic = 0;
 	free(g);
 }
@@ -79,7 +81,7 @@ expire(struct item *item)
 {
 	struct taker *t = item->taker;
 
-	if (t->group->lead != LEAD_HERE) {
+	if (!group_is_ours(t->group)) {
 		give_drop(&item); /* who gave it has seen to it */
 		return;
 	}
@@ -120,7 +122,9 @@ on_retry(void *arg)
 	struct taker *t;
 
 	OBJ_CAST(g, arg, GROUP_MAGIC);
+	g->read_failed = false;
 	TAILQ_FOREACH (t, &g->takers, link) {
+		t->absent = false;
 		give_refresh(t);
 	}
 	give_run(g);
@@ -176,13 +180,27 @@ group_new(struct channel *ch, const char *name)
 	}
 	TAILQ_INSERT_TAIL(&ch->groups, g, link);
 	ch->group_count++;
+	ch->bus->group_count++;
+	ch->bus->group_bytes += sizeof *g;
 	return g;
 }
 
 enum aqb_code
 group_may_join(const struct channel *ch, const char *name, struct aqb_why *why)
 {
-	if (group_find(ch, name) == NULL && ch->group_count >= GROUPS_MAX) {
+	const struct bus *bus = ch->bus;
+
+	if (group_find(ch, name) != NULL) {
+		return AQB_CODE_OK;
+	}
+	if (bus->group_count >= bus->conf.max_channels) {
+		/* Whoever goes from one to the next leaves them behind. */
+		return reject(why, AQB_CODE_LIMIT_REACHED, "group",
+		    "group: there are %zu on this broker, the limit is "
+		    "max_channels, %u",
+		    bus->group_count, bus->conf.max_channels);
+	}
+	if (ch->group_count >= GROUPS_MAX) {
 		return reject(why, AQB_CODE_LIMIT_REACHED, "group",
 		    "group: %s has %u groups, which is the limit", ch->stream,
 		    ch->group_count);
@@ -209,13 +227,20 @@ taker_new(struct channel *ch, const char *name, bool manual)
 	return t;
 }
 
+/* Who acks no more, or begins to, is a new member: what it has was given to
+ * it by other rules. */
+static bool
+is_same(const struct taker *t, const char *name, bool manual)
+{
+	return strcmp(t->group->name, name) == 0 && t->manual == manual;
+}
+
 void
 group_join(struct member *member, const char *name, bool manual)
 {
 	struct taker *t = member->taker;
 
-	if (t != NULL && strcmp(t->group->name, name) == 0) {
-		t->manual = manual;
+	if (t != NULL && is_same(t, name, manual)) {
 		t->echo = member->echo;
 		return;
 	}
@@ -233,17 +258,16 @@ group_far_join(struct remote_member *m, const char *name, bool manual,
 {
 	struct taker *t = m->taker;
 
-	if (t == NULL || strcmp(t->group->name, name) != 0) {
+	if (t == NULL || !is_same(t, name, manual)) {
 		group_far_leave(m);
 		t = taker_new(m->channel, name, manual);
 		t->begun = true;
-		t->echo = echo;
 		t->far = m;
 		t->group->far_count++;
 		m->taker = t;
 		lead_look(t->group);
 	}
-	t->manual = manual;
+	t->absent = false;
 	t->echo = echo;
 	give_refresh(t);
 	give_run(t->group);
@@ -259,7 +283,6 @@ group_begin(struct member *member)
 	cluster_touch(member->client);
 	give_refresh(t);
 	give_run(t->group);
-	lead_touch(t->group);
 }
 
 /* Not a member of its group any more; what it had is in no hands. */
@@ -294,7 +317,7 @@ part(struct taker *t)
 	if (g->taker_count > 0) {
 		return;
 	}
-	if (g->lead == LEAD_HERE || g->has_all) {
+	if (group_is_ours(g)) {
 		timer_set(g->channel->bus->loop, &g->linger,
 		    g->channel->bus->conf.group_linger);
 	} else {
@@ -313,7 +336,7 @@ group_leave(struct member *member)
 	}
 	t->begun = false; /* it gets nothing back of what it gives back */
 	cluster_touch(member->client);
-	if (t->group->lead != LEAD_HERE) {
+	if (!group_is_ours(t->group)) {
 		far_part(t);
 	}
 	while ((item = t->items) != NULL) {
@@ -403,8 +426,7 @@ group_deliver(struct channel *ch, struct aqb_msg *msg)
 			tell_all(g, msg);
 			continue;
 		}
-		if ((g->holds && !lead_keeps(g)) ||
-		    (v.seq <= g->past.from && queue_is_past(g, &v))) {
+		if ((g->holds && !lead_keeps(g)) || queue_is_past(g, &v)) {
 			continue;
 		}
 		if (!give_now(g, msg)) {
@@ -470,10 +492,9 @@ group_ack(struct client *client, const struct envelope *env,
 		    address.channel, env->position.epoch);
 	}
 	g = item->taker->group;
-	if (g->lead != LEAD_HERE) {
+	if (!group_is_ours(g)) {
 		return ack_elsewhere(item, env->ok, why);
 	}
-	lead_touch(g);
 	if (env->ok) {
 		give_done(&item);
 	} else {
@@ -526,7 +547,8 @@ group_show(const struct channel *ch, aqb_group_visit_f *visit, void *arg)
 			.size = sizeof info,
 			.name = g->name,
 			.members = g->taker_count,
-			.waiting = queue_waiting(g),
+			.waiting = g->lead == LEAD_ELSEWHERE ? lead_waiting(g)
+							     : queue_waiting(g),
 			.unacked = g->out_count,
 		};
 

@@ -66,8 +66,9 @@ void group_far_join(struct remote_member *m, const char *name, bool manual,
     bool echo);
 void group_far_leave(struct remote_member *m);
 
-/* One of the nodes' notices of work, for this one or another. */
-void group_heard(struct bus *bus, const struct work *work, struct aqb_msg *msg);
+/* Another node's notice of work, for this one or a third. */
+void group_heard(struct bus *bus, const char *node, const struct work *work,
+    struct aqb_msg *msg);
 
 /* Who gives out, as all nodes hear it, and up to where that is done; false:
  * it makes no sense. */

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/obj.h"
+#include "bus/card.h"
 #include "bus/group_priv.h"
 #include "bus/notice.h"
 #include "bus/remote.h"
@@ -31,6 +32,7 @@
 #define CONFIRM_AT 8 /* at once */
 #define CONFIRM_MS 5 /* or so much later */
 #define AGAIN_MS 1000
+#define ABSENT_MS 1000
 
 bool
 far_has_room(const struct taker *t)
@@ -39,7 +41,7 @@ far_has_room(const struct taker *t)
 	uint64_t bytes = t->given.bytes - t->took.bytes;
 	uint32_t most = t->group->channel->bus->conf.group_max_pending;
 
-	return n < FAR_MOST && (n == 0 || bytes < FAR_BYTES) &&
+	return !t->absent && n < FAR_MOST && (n == 0 || bytes < FAR_BYTES) &&
 	    (!t->manual || HASH_COUNT(t->items) < most);
 }
 
@@ -125,15 +127,19 @@ far_confirm(struct taker *t)
 	}
 }
 
-/* Who gave it gives it to another at once.  If that is not told, it is when
- * this member is seen to be gone. */
+/* Who gave it gives it to another at once: to this one, too, if it comes again,
+ * but as another member.  If that is not told, it is when this member is seen
+ * to be gone. */
 void
 far_part(struct taker *t)
 {
 	struct item *item;
 
 	confirm(t);
-	while (!t->group->has_all && (item = t->items) != NULL) {
+	if (t->items != NULL) {
+		card_share_now(t->member->client);
+	}
+	while ((item = t->items) != NULL) {
 		far_tell(t, item, false);
 		give_drop(&item);
 	}
@@ -147,7 +153,8 @@ near_taker(struct bus *bus, const struct work *w)
 	struct channel *ch = channel_find(bus, w->room, w->channel);
 	struct member *m = NULL;
 
-	if (client != NULL && !client->dropped && ch != NULL) {
+	if (client != NULL && !client->dropped && !client->is_leaving &&
+	    ch != NULL) {
 		m = member_find(client, ch);
 	}
 	if (m == NULL || m->taker == NULL || !m->taker->begun ||
@@ -183,14 +190,17 @@ send_on(struct taker *t, const struct work *w, struct aqb_msg *msg)
 }
 
 static void
-on_give(struct bus *bus, const struct work *w, struct aqb_msg *msg)
+on_give(struct bus *bus, const char *node, const struct work *w,
+    struct aqb_msg *msg)
 {
 	struct taker *t = near_taker(bus, w);
 	struct work missed = *w;
 	struct group *g;
 
-	if (t == NULL || t->group->lead == LEAD_HERE || !send_on(t, w, msg)) {
+	/* One that was stopped for a while may think that it gives out. */
+	if (t == NULL || !lead_is(t->group, node) || !send_on(t, w, msg)) {
 		missed.kind = WORK_MISSED;
+		snprintf(missed.node, sizeof missed.node, "%s", node);
 		notice_work(bus, &missed, NULL);
 		return;
 	}
@@ -221,18 +231,40 @@ far_taker(struct bus *bus, const struct work *w)
 	return m->taker;
 }
 
+static void
+note_took(struct taker *t, const struct work *w)
+{
+	if (w->n > t->took.n && w->n <= t->given.n) {
+		t->took = (struct tally){ w->n, w->bytes };
+	}
+}
+
 /* Without acks that is all there is to be known of them. */
 static void
 on_took(struct taker *t, const struct work *w)
 {
 	struct item *item;
 
-	if (w->n > t->given.n || w->n <= t->took.n) {
+	if (w->n > t->given.n) {
 		return; /* of another time */
 	}
-	t->took = (struct tally){ w->n, w->bytes };
+	note_took(t, w);
 	while (!t->manual && (item = t->items) != NULL && item->nth <= w->n) {
 		give_done(&item);
+	}
+}
+
+/* Its node does not find it, and would not a moment later. */
+static void
+be_absent(struct taker *t, const struct work *w)
+{
+	struct group *g = t->group;
+
+	note_took(t, w); /* it is not on the way any more */
+	t->absent = true;
+	give_retire(t);
+	if (!timer_is_set(&g->retry)) {
+		timer_set(g->channel->bus->loop, &g->retry, ABSENT_MS);
 	}
 }
 
@@ -257,13 +289,14 @@ settle(struct taker *t, const struct work *w)
 }
 
 void
-group_heard(struct bus *bus, const struct work *w, struct aqb_msg *msg)
+group_heard(struct bus *bus, const char *node, const struct work *w,
+    struct aqb_msg *msg)
 {
 	struct taker *t;
 	struct group *g;
 
 	if (w->kind == WORK_GIVE) {
-		on_give(bus, w, msg);
+		on_give(bus, node, w, msg);
 		return;
 	}
 	t = far_taker(bus, w);
@@ -271,6 +304,9 @@ group_heard(struct bus *bus, const struct work *w, struct aqb_msg *msg)
 		return;
 	}
 	g = t->group;
+	if (w->kind == WORK_MISSED) {
+		be_absent(t, w);
+	}
 	if (w->kind == WORK_TOOK) {
 		on_took(t, w);
 	} else {
@@ -278,5 +314,4 @@ group_heard(struct bus *bus, const struct work *w, struct aqb_msg *msg)
 	}
 	give_refresh(t);
 	give_run(g);
-	lead_touch(g);
 }

@@ -35,7 +35,7 @@ has_room(const struct taker *t)
 		return t->begun && far_has_room(t);
 	}
 	client = t->member->client;
-	return t->begun && client_has_room(client) &&
+	return t->begun && client_has_room(client) && !client->is_leaving &&
 	    (!t->manual ||
 		HASH_COUNT(t->items) < client->bus->conf.group_max_pending);
 }
@@ -294,6 +294,7 @@ give_run(struct group *g)
 		}
 	}
 	queue_bound(g);
+	lead_touch(g);
 }
 
 void

@@ -29,7 +29,6 @@
 #include "proto/name.h"
 
 #define LEAD_MAGIC 0x9a27d5c3u
-#define RESUMING_MAGIC 0x52be08f7u
 #define KEY_SIZE (3 * (AQB_NAME_MAX + 1))
 
 static const struct aqb_slice nothing = { NULL, 0 };
@@ -43,16 +42,10 @@ struct leading {
 	char node[AQB_NAME_MAX + 1]; /* "": none */
 	char from[AQB_NAME_MAX + 1]; /* who said what follows */
 	struct aqb_position done;    /* epoch "": not known */
+	uint64_t waiting;            /* as the one that gives out said last */
 	struct timer linger;         /* until all of it is forgotten */
 	UT_hash_handle hh;
 	char key[]; /* room:channel:group */
-};
-
-/* A question to the storage, which may outlive the group. */
-struct resuming {
-	uint32_t magic;
-	struct group *group; /* NULL once gone */
-	struct aqb_position after;
 };
 
 static struct leading *
@@ -111,14 +104,14 @@ is_gone(const struct cluster *c, const char *name)
 	return node == NULL && c->knows_all && !c->syncing && !is_own(c, name);
 }
 
-static void
+static int
 share(const struct cluster *c, const char *prefix, const char *group,
     struct aqb_slice value, uint32_t flags)
 {
 	char key[KEY_SIZE + sizeof "gp:"];
 
 	snprintf(key, sizeof key, "%s%s", prefix, group);
-	store_share(c->bus->store, key, value, flags);
+	return store_share(c->bus->store, key, value, flags);
 }
 
 static void
@@ -209,27 +202,48 @@ lead_keeps(const struct group *g)
 		(g->has_all || g->taker_count > g->far_count));
 }
 
-/* Say up to where all is done. */
+bool
+lead_is(const struct group *g, const char *node)
+{
+	const struct leading *l = leading_of(g);
+
+	return l != NULL && strcmp(l->node, node) == 0;
+}
+
+uint64_t
+lead_waiting(const struct group *g)
+{
+	const struct leading *l = leading_of(g);
+
+	return l == NULL ? 0 : l->waiting;
+}
+
+/* Say up to where all is done, and how many wait. */
 static void
 tell_done(struct group *g)
 {
 	const struct cluster *c = g->channel->bus->cluster;
+	uint64_t waiting = queue_waiting(g);
 	struct aqb_position done;
 	struct buf b = { 0 };
 	char key[KEY_SIZE];
 
 	if (g->resuming != NULL || !queue_done(g, &done) ||
-	    (done.seq == g->told.seq &&
+	    (done.seq == g->told.seq && waiting == g->told_waiting &&
 		strcmp(done.epoch, g->told.epoch) == 0)) {
 		return;
 	}
 	key_of(g, key);
 	buf_puts(&b, "{\"seq\":");
 	buf_u64(&b, done.seq);
-	buf_printf(&b, ",\"epoch\":\"%s\"}", done.epoch);
-	if (!b.failed) {
-		share(c, "gp:", key, (struct aqb_slice){ b.data, b.len }, 0);
+	buf_printf(&b, ",\"epoch\":\"%s\",\"waiting\":", done.epoch);
+	buf_u64(&b, waiting);
+	buf_putc(&b, '}');
+	if (!b.failed &&
+	    share(c, "gp:", key, (struct aqb_slice){ b.data, b.len }, 0) ==
+		AQB_OK) {
 		g->told = done;
+		g->told_waiting = waiting;
 	}
 	buf_fini(&b);
 }
@@ -281,20 +295,13 @@ begin_to_give(struct group *g)
 static void
 on_tail(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 {
-	struct resuming *r;
-	struct aqb_position after;
+	struct question was;
+	struct group *g = question_end(arg, &was);
 	struct channel *ch;
-	struct group *g;
 
-	OBJ_CAST(r, arg, RESUMING_MAGIC);
-	g = r->group;
-	after = r->after;
-	r->magic = 0;
-	free(r);
 	if (g == NULL) {
 		return;
 	}
-	g->resuming = NULL;
 	if (err != AQB_OK) {
 		lead_touch(g); /* which looks again */
 		return;
@@ -303,7 +310,7 @@ on_tail(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 	if (ch->last.seq == 0) {
 		ch->last = answer->pos; /* others were here before */
 	}
-	queue_resume(g, &after, &ch->last);
+	queue_resume(g, &was.resumed, answer->first);
 	begin_to_give(g);
 }
 
@@ -313,16 +320,13 @@ resume(struct group *g, const struct aqb_position *after)
 {
 	struct aqb_answer tail = { .size = sizeof tail };
 	struct channel *ch = g->channel;
-	struct resuming *r = xnew(sizeof *r);
+	struct question *q = question_new(g, &g->resuming);
 	int when;
 
-	r->magic = RESUMING_MAGIC;
-	r->group = g;
-	r->after = *after;
-	g->resuming = r;
-	when = store_tail(ch->bus->store, ch->stream, &tail, on_tail, r);
+	q->resumed = *after;
+	when = store_tail(ch->bus->store, ch->stream, &tail, on_tail, q);
 	if (when != AQB_PENDING) {
-		on_tail(r, when < 0 ? (enum aqb_err)when : AQB_OK, &tail);
+		on_tail(q, when < 0 ? (enum aqb_err)when : AQB_OK, &tail);
 	}
 }
 
@@ -363,15 +367,6 @@ open_again(struct group *g)
 	}
 }
 
-static void
-forget_question(struct group *g)
-{
-	if (g->resuming != NULL) {
-		g->resuming->group = NULL;
-		g->resuming = NULL;
-	}
-}
-
 /* It is another one, which reads what waits. */
 static void
 yield(struct group *g)
@@ -385,7 +380,7 @@ yield(struct group *g)
 	g->holds = true;
 	g->has_all = false;
 	g->told = (struct aqb_position){ .seq = 0 };
-	forget_question(g);
+	question_forget(&g->resuming);
 	queue_drop_all(g);
 	TAILQ_FOREACH (t, &g->takers, link) {
 		if (t->far != NULL) {
@@ -428,7 +423,10 @@ lead_end(struct group *g, bool is_over)
 	struct cluster *c = g->channel->bus->cluster;
 	struct leading *l = c == NULL ? NULL : leading_of(g);
 
-	forget_question(g);
+	question_forget(&g->resuming);
+	if (l != NULL && l->node[0] == '\0') {
+		forget_later(l); /* nobody else does */
+	}
 	if (l == NULL || !is_over || g->lead != LEAD_HERE) {
 		return;
 	}
@@ -472,23 +470,28 @@ group_lead_record(struct cluster *c, const char *key, struct aqb_slice value)
 	return true;
 }
 
-/* {"seq":..,"epoch":..} */
+/* {"seq":..,"epoch":..,"waiting":..} */
 static bool
-read_done(struct aqb_slice value, struct aqb_position *posp)
+read_done(struct aqb_slice value, struct aqb_position *posp, uint64_t *waitingp)
 {
 	struct json_value seq = { .len = 0 }, epoch = { .len = 0 };
+	struct json_value waiting = { .len = 0 };
 	const struct json_place places[] = {
 		{ "seq", &seq },
 		{ "epoch", &epoch },
+		{ "waiting", &waiting },
 	};
 	size_t at, len;
 
-	if (json_take(value.data, value.len, places, 2, &at) != JSON_OK ||
+	if (json_take(value.data, value.len, places, 3, &at) != JSON_OK ||
 	    !json_u64(&seq, &posp->seq) ||
 	    !json_decode(&epoch, posp->epoch, sizeof posp->epoch - 1, &len)) {
 		return false;
 	}
 	posp->epoch[len] = '\0';
+	if (!json_u64(&waiting, waitingp)) {
+		*waitingp = 0; /* not said */
+	}
 	return len > 0;
 }
 
@@ -497,9 +500,11 @@ group_done_record(struct cluster *c, const char *node, const char *key,
     struct aqb_slice value)
 {
 	struct aqb_position done;
+	uint64_t waiting;
 	struct leading *l;
+	bool counts;
 
-	if (value.len > 0 && !read_done(value, &done)) {
+	if (value.len > 0 && !read_done(value, &done, &waiting)) {
 		return false;
 	}
 	l = value.len > 0 ? leading_get(c, key) : leading_find(c, key);
@@ -509,11 +514,15 @@ group_done_record(struct cluster *c, const char *node, const char *key,
 	if (is_own(c, node)) {
 		l->has_record = value.len > 0;
 	}
-	if (value.len == 0 && strcmp(l->from, node) == 0) {
+	/* Who has handed over takes back what it said, but the one that goes
+	 * on may not have said anything yet. */
+	counts = l->node[0] == '\0' || strcmp(l->node, node) == 0;
+	if (value.len == 0 && counts && strcmp(l->from, node) == 0) {
 		l->done.epoch[0] = '\0';
-	} else if (value.len > 0 &&
-	    (l->node[0] == '\0' || strcmp(l->node, node) == 0)) {
+		l->waiting = 0;
+	} else if (value.len > 0 && counts) {
 		l->done = done;
+		l->waiting = waiting;
 		snprintf(l->from, sizeof l->from, "%s", node);
 	}
 	if (l->node[0] == '\0' && group_of(l) == NULL) {

@@ -48,7 +48,8 @@ struct taker {
 	bool manual; /* it acks what it gets */
 	bool begun;
 	bool echo;
-	bool ready; /* in the group's list of those with room */
+	bool ready;  /* in the group's list of those with room */
+	bool absent; /* far: its node did not find it; asked again later */
 	struct group *group;
 	struct member *member;     /* NULL: it is on another node */
 	struct remote_member *far; /* NULL: it is here */
@@ -64,8 +65,14 @@ struct stretch {
 	uint64_t from, to; /* from > to: none */
 };
 
-struct reading;
-struct resuming;
+/* A question to the storage, which may outlive the group. */
+struct question {
+	uint32_t magic;
+	struct group *group;         /* NULL once gone */
+	struct question **place;     /* where the group has it */
+	struct stretch wanted;       /* of the history; or */
+	struct aqb_position resumed; /* go on behind this */
+};
 
 /* Which node gives out a group's work: see group_lead.c. */
 enum lead {
@@ -85,6 +92,7 @@ struct group {
 	enum lead lead;
 	bool holds;   /* nothing may be given out now */
 	bool has_all; /* that waits, so that nothing is to be read first */
+	bool read_failed;
 	struct channel *channel;
 	struct taker_list takers; /* oldest first */
 	struct taker_list ready;  /* those with room, the next one first */
@@ -92,18 +100,27 @@ struct group {
 	uint32_t far_count; /* of them on other nodes */
 	struct queue again, parked, page, fresh;
 	struct stretch history;
-	struct reading *reading;   /* or NULL */
-	struct resuming *resuming; /* or NULL */
+	struct question *reading;  /* or NULL */
+	struct question *resuming; /* or NULL */
 	struct stretch past;       /* up to `from` it is done, and up to `to`
 				    * it may be with a member of ours */
 	struct aqb_position told;  /* to the other nodes */
-	struct item_list out;      /* with a member, the first due first */
+	uint64_t told_waiting;
+	struct item_list out; /* with a member, the first due first */
 	uint64_t out_count;
 	struct timer due, linger, retry, look, confirm;
 	TAILQ_ENTRY(group) link;
 };
 
 struct group *group_find(const struct channel *ch, const char *name);
+
+/* Is it for this node to see to what its members have?  So it is, too, while
+ * none gives out, until another one does. */
+static inline bool
+group_is_ours(const struct group *g)
+{
+	return g->lead == LEAD_HERE || g->has_all;
+}
 
 /* ---- group_queue.c: what waits ---- */
 
@@ -136,13 +153,20 @@ void queue_drop_all(struct group *g);
 /* All up to here is done; false: that is not known. */
 bool queue_done(const struct group *g, struct aqb_position *posp);
 
-/* Is it from before this node gave out, and done? */
+/* Is it from before this node gave out, and so done or to be read? */
 bool queue_is_past(const struct group *g, const struct aqb_msg_view *v);
 
-/* What waits begins behind `after` and not with what is in memory; `last` is
- * where the channel is. */
+/* What waits begins behind `after` and not with what is in memory; `first` is
+ * the oldest that the history has. */
 void queue_resume(struct group *g, const struct aqb_position *after,
-    const struct aqb_position *last);
+    uint64_t first);
+
+/* Ask the storage, and have the question in this place of the group's. */
+struct question *question_new(struct group *g, struct question **place);
+/* It is answered, which ends it; `was` is what it was.  NULL: nobody wants to
+ * know any more. */
+struct group *question_end(void *arg, struct question *was);
+void question_forget(struct question **place);
 
 /* Say that messages will reach nobody; `from` 0: not in one piece. */
 void queue_lost(struct group *g, uint64_t n, uint64_t from, uint64_t to,
@@ -203,6 +227,12 @@ void lead_end(struct group *g, bool is_over);
 
 /* Has it to keep what comes? */
 bool lead_keeps(const struct group *g);
+
+/* Does that node give out its work? */
+bool lead_is(const struct group *g, const char *node);
+
+/* How many wait at the node that gives out, as that said last. */
+uint64_t lead_waiting(const struct group *g);
 
 /* Something is done, or will be. */
 #define LEAD_TELL_MS 1000

@@ -24,16 +24,46 @@
 #include "loop/loop.h"
 #include "proto/msg.h"
 
-#define READING_MAGIC 0x94d1e05bu
+#define QUESTION_MAGIC 0x94d1e05bu
 #define READ_LIMIT 256 /* messages in one read */
 #define RETRY_MS 1000  /* after a read that failed */
 
-/* A question to the storage, which may outlive the group. */
-struct reading {
-	uint32_t magic;
-	struct group *group; /* NULL once gone */
-	struct stretch asked;
-};
+struct question *
+question_new(struct group *g, struct question **place)
+{
+	struct question *q = xnew(sizeof *q);
+
+	q->magic = QUESTION_MAGIC;
+	q->group = g;
+	q->place = place;
+	*place = q;
+	return q;
+}
+
+void
+question_forget(struct question **place)
+{
+	if (*place != NULL) {
+		(*place)->group = NULL;
+		*place = NULL;
+	}
+}
+
+struct group *
+question_end(void *arg, struct question *was)
+{
+	struct question *q;
+
+	OBJ_CAST(q, arg, QUESTION_MAGIC);
+	*was = *q;
+	if (q->group != NULL) {
+		OBJ_CHECK(q->group, GROUP_MAGIC);
+		*q->place = NULL;
+	}
+	q->magic = 0;
+	free(q);
+	return was->group;
+}
 
 static uint64_t
 epoch_hash(struct aqb_slice epoch)
@@ -217,6 +247,23 @@ queue_bound(struct group *g)
 	}
 }
 
+/* Is it with a member of ours, or back from one? */
+static bool
+is_known(const struct group *g, uint64_t seq, uint64_t epoch)
+{
+	const struct item *item;
+
+	if (give_find(g, seq, epoch) != NULL) {
+		return true;
+	}
+	TAILQ_FOREACH (item, &g->again.items, link) {
+		if (item->key.seq == seq && item->key.epoch == epoch) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Put one page where it is given out from, and count what is missing. */
 static void
 take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
@@ -233,9 +280,8 @@ take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
 		}
 		queue_lost(g, v.seq - s->from, s->from, v.seq - 1, "history");
 		s->from = v.seq + 1;
-		if (v.seq <= g->past.to &&
-		    give_find(g, v.seq, s->epoch) != NULL) {
-			continue; /* of one of ours */
+		if (v.seq <= g->past.to && is_known(g, v.seq, s->epoch)) {
+			continue;
 		}
 		item = item_new(g, answer->msgs[i]);
 		if (item != NULL) {
@@ -253,32 +299,25 @@ take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
 static void
 on_read(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 {
-	struct stretch asked;
-	struct reading *r;
-	struct group *g;
+	struct question was;
+	struct group *g = question_end(arg, &was);
 
-	OBJ_CAST(r, arg, READING_MAGIC);
-	g = r->group;
-	asked = r->asked;
-	r->magic = 0;
-	free(r);
 	if (g == NULL) {
 		return;
 	}
-	OBJ_CHECK(g, GROUP_MAGIC);
-	g->reading = NULL;
 	if (err != AQB_OK) {
+		g->read_failed = true;
 		timer_set(g->channel->bus->loop, &g->retry, RETRY_MS);
 		return;
 	}
-	if (asked.epoch != g->history.epoch) {
+	if (was.wanted.epoch != g->history.epoch) {
 		give_run(g); /* it is of another past by now */
 		return;
 	}
-	if (epoch_hash(slice_of(answer->pos.epoch)) != asked.epoch) {
+	if (epoch_hash(slice_of(answer->pos.epoch)) != was.wanted.epoch) {
 		lose_history(g, "epoch");
 	} else {
-		take_page(g, answer, asked.to);
+		take_page(g, answer, was.wanted.to);
 	}
 	give_run(g);
 }
@@ -293,18 +332,17 @@ queue_read(struct group *g)
 		.after = g->history.from - 1,
 		.before = g->history.to + 1,
 	};
+	struct question *q;
 
 	if (length_of(&g->history) == 0) {
 		return false;
 	}
-	if (g->reading != NULL || timer_is_set(&g->retry)) {
+	if (g->reading != NULL || g->read_failed) {
 		return true;
 	}
-	g->reading = xnew(sizeof *g->reading);
-	g->reading->magic = READING_MAGIC;
-	g->reading->group = g;
-	g->reading->asked = g->history;
-	store_history(ch->bus->store, ch->stream, &range, on_read, g->reading);
+	q = question_new(g, &g->reading);
+	q->wanted = g->history;
+	store_history(ch->bus->store, ch->stream, &range, on_read, q);
 	return true;
 }
 
@@ -327,14 +365,11 @@ queue_drop_all(struct group *g)
 	empty(g, &g->page);
 	empty(g, &g->fresh);
 	g->history = (struct stretch){ .from = 1 };
-	if (g->reading != NULL) {
-		g->reading->group = NULL;
-		g->reading = NULL;
-	}
+	question_forget(&g->reading);
 }
 
-/* The lowest seq of this epoch in a list, at most `low`; the first is it where
- * they are in order. */
+/* The lowest seq of this epoch in a list, at most `low`; the first of the
+ * epoch is it where they are in order. */
 static uint64_t
 lowest(const struct item_list *items, bool in_order, uint64_t epoch,
     uint64_t low)
@@ -342,9 +377,10 @@ lowest(const struct item_list *items, bool in_order, uint64_t epoch,
 	const struct item *item;
 
 	TAILQ_FOREACH (item, items, link) {
-		if (item->key.epoch == epoch && item->key.seq < low) {
-			low = item->key.seq;
+		if (item->key.epoch != epoch) {
+			continue;
 		}
+		low = item->key.seq < low ? item->key.seq : low;
 		if (in_order) {
 			break;
 		}
@@ -379,7 +415,10 @@ queue_done(const struct group *g, struct aqb_position *posp)
 bool
 queue_is_past(const struct group *g, const struct aqb_msg_view *v)
 {
-	return v->seq <= g->past.from && epoch_hash(v->epoch) == g->past.epoch;
+	const struct stretch *past = &g->past;
+
+	return (v->seq <= past->from || v->seq <= past->to) &&
+	    epoch_hash(v->epoch) == past->epoch;
 }
 
 /* What came meanwhile and is done.  More of it may come: this node may be
@@ -397,28 +436,31 @@ drop_done(struct group *g)
 }
 
 void
-queue_resume(struct group *g, const struct aqb_position *after,
-    const struct aqb_position *last)
+queue_resume(struct group *g, const struct aqb_position *after, uint64_t first)
 {
-	uint64_t epoch = epoch_hash(slice_of(after->epoch));
+	const struct aqb_position *last = &g->channel->last;
+	uint64_t epoch = epoch_hash(slice_of(last->epoch));
+	uint64_t from = after->seq + 1;
 	struct stretch *s = &g->history;
-	const struct item *first;
+	const struct item *fresh;
 
 	if (strcmp(after->epoch, last->epoch) != 0) {
-		LOG(AQB_WARNING, "a group does not know what is done",
+		/* The old epoch is nowhere any more; all of the new one came
+		 * when the group was there. */
+		LOG(AQB_WARNING, "a group goes on in another epoch",
 		    F("channel", g->channel->stream), F("group", g->name));
-		return;
+		from = first > 0 ? first : 1;
 	}
-	g->past = (struct stretch){ epoch, after->seq, last->seq };
+	g->past = (struct stretch){ epoch, from - 1, last->seq };
 	drop_done(g);
 	if (length_of(s) > 0) {
 		/* So much came that it is there, too. */
-		s->from = s->epoch == epoch ? after->seq + 1 : s->from;
+		s->from = s->epoch == epoch ? from : s->from;
 		return;
 	}
-	first = TAILQ_FIRST(&g->fresh.items);
-	*s = (struct stretch){ epoch, after->seq + 1, last->seq };
-	if (first != NULL && first->key.epoch == epoch) {
-		s->to = first->key.seq - 1;
+	fresh = TAILQ_FIRST(&g->fresh.items);
+	*s = (struct stretch){ epoch, from, last->seq };
+	if (fresh != NULL && fresh->key.epoch == epoch) {
+		s->to = fresh->key.seq - 1;
 	}
 }

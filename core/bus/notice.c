@@ -159,6 +159,7 @@ notice_work(struct bus *bus, const struct work *w, const struct aqb_msg *msg)
 /* A notice taken apart. */
 struct notice {
 	struct bus *bus;
+	const char *sender; /* the node */
 	struct json_value kind, ids, id, type, room, channel, from, timestamp,
 	    flags, to, payload, metadata, reason, by, client, group, node,
 	    epoch, seq, n, bytes, deliveries;
@@ -424,17 +425,18 @@ hear_work(struct notice *n, enum work_kind kind)
 	if (!read_work(n, &w)) {
 		return false;
 	}
+	if ((kind == WORK_GIVE || kind == WORK_MISSED) &&
+	    strcmp(w.node, n->bus->conf.node) != 0) {
+		return true; /* to another node */
+	}
 	if (kind == WORK_GIVE) {
-		if (strcmp(w.node, n->bus->conf.node) != 0) {
-			return true; /* to another node */
-		}
 		msg = make_placed(n, &w.pos);
 		if (msg == NULL || w.deliveries == 0) {
 			msg_unref(&msg);
 			return false;
 		}
 	}
-	group_heard(n->bus, &w, msg);
+	group_heard(n->bus, n->sender, &w, msg);
 	msg_unref(&msg);
 	return true;
 }
@@ -470,7 +472,7 @@ on_missed(struct notice *n)
 }
 
 bool
-notice_read(struct bus *bus, struct aqb_slice text)
+notice_read(struct bus *bus, const char *node, struct aqb_slice text)
 {
 	static const struct {
 		const char *kind;
@@ -486,7 +488,7 @@ notice_read(struct bus *bus, struct aqb_slice text)
 		{ "back", on_back },
 		{ "missed", on_missed },
 	};
-	struct notice n = { .bus = bus };
+	struct notice n = { .bus = bus, .sender = node };
 	const char *line = memchr(text.data, '\n', text.len);
 	char kind[32];
 

@@ -43,7 +43,7 @@ enum work_kind {
 struct work {
 	enum work_kind kind;
 	uint32_t deliveries;         /* give: this one counted */
-	char node[AQB_NAME_MAX + 1]; /* give: the member's */
+	char node[AQB_NAME_MAX + 1]; /* give: the member's; missed: who gave */
 	char client[CLIENT_ID_SIZE];
 	char room[AQB_NAME_MAX + 1], channel[AQB_NAME_MAX + 1];
 	char group[AQB_NAME_MAX + 1];
@@ -56,6 +56,6 @@ int notice_work(struct bus *bus, const struct work *work,
     const struct aqb_msg *msg);
 
 /* One comes from another node.  False: it makes no sense. */
-bool notice_read(struct bus *bus, struct aqb_slice notice);
+bool notice_read(struct bus *bus, const char *node, struct aqb_slice notice);
 
 #endif

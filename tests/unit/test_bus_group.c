@@ -559,6 +559,60 @@ START_TEST(what_groups_keep_counts_as_memory)
 }
 END_TEST
 
+START_TEST(who_joins_again_without_acks_is_given_anew_what_it_had)
+{
+	work(bob, true);
+	publish_to(ada, "d", 1, 2);
+	hears_work(bob, 1, 1);
+	hears_work(bob, 2, 1);
+	work(bob, false);
+	hears_work(bob, 1, 2);
+	hears_work(bob, 2, 2);
+	time_passes(100000);
+	hears_nothing(bob);
+	ck_assert_uint_eq(group_now().unacked, 0);
+	ck_assert_uint_eq(metric_now("arqonbus_group_lost_total"), 0);
+}
+END_TEST
+
+START_TEST(who_joins_again_with_acks_has_to_ack)
+{
+	work(bob, false);
+	publish_to(ada, "d", 1, 1);
+	hears_work(bob, 1, 1);
+	work(bob, true);
+	publish_to(ada, "d", 2, 2);
+	hears_work(bob, 2, 1);
+	ck_assert_uint_eq(group_now().unacked, 1);
+	work(bob, true); /* the same again changes nothing */
+	hears_nothing(bob);
+	ck_assert_uint_eq(group_now().unacked, 1);
+}
+END_TEST
+
+START_TEST(there_are_not_more_groups_than_the_broker_has_room_for)
+{
+	struct joined j;
+
+	settings.max_channels = 3;
+	settings.bootstrap = "";
+	bus_remake();
+	bob = come("");
+	for (int i = 0; i < 3; i++) {
+		char name[2] = { (char)('a' + i), '\0' };
+
+		j = work_as(bob, "d", name, false, false);
+		ck_assert_int_eq(j.code, AQB_CODE_OK);
+	}
+	j = work_as(bob, "d", "d", false, false); /* the others linger */
+	ck_assert_int_eq(j.code, AQB_CODE_LIMIT_REACHED);
+	ck_assert_ptr_nonnull(strstr(j.message, "there are 3"));
+	time_passes(120000);
+	j = work_as(bob, "d", "d", false, false);
+	ck_assert_int_eq(j.code, AQB_CODE_OK);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -596,6 +650,11 @@ main(void)
 	tcase_add_test(t, what_is_stored_later_is_given_out_in_order);
 	tcase_add_test(t, who_is_at_work_may_always_ack);
 	tcase_add_test(t, what_groups_keep_counts_as_memory);
+	tcase_add_test(t,
+	    who_joins_again_without_acks_is_given_anew_what_it_had);
+	tcase_add_test(t, who_joins_again_with_acks_has_to_ack);
+	tcase_add_test(t,
+	    there_are_not_more_groups_than_the_broker_has_room_for);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
