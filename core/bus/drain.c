@@ -70,7 +70,7 @@ has_work(const struct client *client)
 {
 	const struct bus_hooks *hooks = &client->bus->hooks;
 
-	return !LIST_EMPTY(&client->publishes) ||
+	return !LIST_EMPTY(&client->publishes) || group_is_at_work(client) ||
 	    (hooks->has_calls != NULL && hooks->has_calls(hooks->arg, client));
 }
 
@@ -119,7 +119,7 @@ send_all_away(struct drain *d)
 	}
 	d->is_over = true;
 	if (left > 0) {
-		LOG(AQB_WARNING, "clients were closed before all was stored",
+		LOG(AQB_WARNING, "clients were closed before all was done",
 		    FN("clients", left));
 	}
 }

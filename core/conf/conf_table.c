@@ -99,8 +99,8 @@ const struct conf_row conf_table[] = {
 	    "all come back at once; more, where drain_time is too short for "
 	    "that.") },
 	{ TIME(server, drain_wait, 0, HOUR, "5s",
-	    "How long a stop then waits for messages that are being stored "
-	    "and commands that are under way.") },
+	    "How long a stop then waits for messages that are being stored, "
+	    "commands that are under way, and acks of group members.") },
 	{ TIME(server, command_timeout, 1, HOUR, "10s",
 	    "How long a command may take before its caller is told TIMEOUT.") },
 	{ BYTES(server, outbox_limit, 16 * KIB, GIB, "1MiB",

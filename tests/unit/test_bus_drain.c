@@ -2,7 +2,7 @@
 
 /* How a broker sends its clients away: O3. */
 
-#include "bus_fake.h"
+#include "group_fake.h"
 
 #include "bus/drain.h"
 
@@ -188,6 +188,49 @@ START_TEST(what_is_not_stored_in_time_is_unknown)
 }
 END_TEST
 
+START_TEST(who_works_may_ack_and_is_given_nothing_more)
+{
+	struct peer *ada = come(""), *bob = come("");
+	struct drain_plan plan = usual;
+	char text[1024];
+
+	plan.rate = 1;
+	work(ada, true);
+	publish_to(bob, "d", 1, 2);
+	drain(&plan);
+	time_passes(100);
+	snprintf(text, sizeof text, "%s", hears_work(ada, 1, 1));
+	acks(ada, text);
+	gives_back(ada, hears_work(ada, 2, 1)); /* nobody else is there */
+	hears_draining(ada);
+	ck_assert(!ada->is_closed);
+	publish_to(bob, "d", 3, 3);
+	time_passes(100);
+	hears_nothing(ada);
+	is_sent_away(ada);
+	ck_assert_uint_eq(group_now().waiting, 2);
+	time_passes(2000);
+	ck_assert_uint_eq(done, 1);
+}
+END_TEST
+
+START_TEST(who_does_not_ack_is_not_waited_for_for_ever)
+{
+	struct peer *ada = come(""), *bob = come("");
+
+	work(ada, true);
+	publish_to(bob, "d", 1, 1);
+	drain(&usual);
+	time_passes(4900);
+	hears_work(ada, 1, 1);
+	hears_draining(ada);
+	ck_assert(!ada->is_closed);
+	time_passes(250);
+	is_sent_away(ada);
+	ck_assert_uint_eq(done, 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -204,6 +247,8 @@ main(void)
 	tcase_add_test(t, who_comes_in_the_last_moment_goes_with_the_others);
 	tcase_add_test(t, what_was_sent_before_is_acked_before_the_close);
 	tcase_add_test(t, what_is_not_stored_in_time_is_unknown);
+	tcase_add_test(t, who_works_may_ack_and_is_given_nothing_more);
+	tcase_add_test(t, who_does_not_ack_is_not_waited_for_for_ever);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
