@@ -45,7 +45,10 @@ struct board {
 	bool was_in;        /* once */
 	bool must_tell_all; /* once more, as something went wrong */
 	uint64_t beat_at;   /* when to say again that we are here */
-	aqb_ticket probe;   /* 0: none */
+	uint64_t said_at;   /* when it was said last, */
+	uint64_t
+	    in_until; /* and since it was heard we count as here till then */
+	aqb_ticket probe; /* 0: none */
 	uint64_t probe_number;
 	void (*left)(struct redis *r);
 };
@@ -121,6 +124,12 @@ board_free(struct redis *r)
 	forget_unread(b);
 	free(b);
 	r->cluster->board = NULL;
+}
+
+bool
+board_is_overdue(const struct redis *r)
+{
+	return clock_ms() >= r->cluster->board->in_until;
 }
 
 bool
@@ -316,6 +325,7 @@ is_in(struct redis *r, bool is_new, const char *log_end, size_t len)
 	const struct aqb_follower *f = c->follower;
 
 	b->is_in = true;
+	b->in_until = b->said_at + r->conf->node_ttl;
 	if (!b->is_ready) {
 		reply_id(log_end, len, &c->ctl_cursor.era, &c->ctl_cursor.seq);
 	}
@@ -390,7 +400,8 @@ join(struct redis *r)
 	if (b->is_joining || r->is_ousted || !redis_is_present(r)) {
 		return;
 	}
-	b->beat_at = clock_ms() + r->conf->node_ttl / 3;
+	b->said_at = clock_ms();
+	b->beat_at = b->said_at + r->conf->node_ttl / 3;
 	add_join(r, &w, script_join);
 	words_add(&w, r->owner);
 	words_add_number(&w, r->conf->node_ttl);

@@ -17,6 +17,9 @@ void board_free(struct redis *r);
 /* All was read that there was at the beginning: the logs may be followed. */
 bool board_is_ready(const struct redis *r);
 
+/* The others may have gone on without us: we were stopped, or cut off. */
+bool board_is_overdue(const struct redis *r);
+
 /* There is Redis, and it is fenced. */
 void board_resume(struct redis *r);
 

@@ -80,6 +80,7 @@ struct cluster {
 	char era_run[64]; /* the Redis process in which we got our era */
 	size_t unfenced;  /* shards */
 	bool is_tailing;  /* an XREAD is on its way */
+	bool is_overdue;  /* when that was answered last: see board.h */
 	size_t brought;   /* bytes of messages, by the last answer */
 	unsigned count;   /* entries of each log that it asks for */
 	struct board *board;

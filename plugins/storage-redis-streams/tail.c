@@ -288,6 +288,21 @@ ask_for(struct cluster *c, size_t bytes, size_t most)
 	}
 }
 
+/*
+ * Was this read before the others may have taken us for gone?  Then it is read
+ * once more: who has taken over what from us is news of the log of all, which
+ * comes before the messages that were ours to give out.
+ */
+static bool
+is_too_late(struct redis *r)
+{
+	struct cluster *c = r->cluster;
+	bool was_overdue = c->is_overdue;
+
+	c->is_overdue = board_is_overdue(r);
+	return c->is_overdue && !was_overdue;
+}
+
 static void
 on_news(redisAsyncContext *ac, void *rep, void *arg)
 {
@@ -305,6 +320,10 @@ on_news(redisAsyncContext *ac, void *rep, void *arg)
 	if (reply->type == REDIS_REPLY_ERROR) {
 		link_drop(r->cluster->tail, 0, "XREAD: %.150s",
 		    reply_text(reply));
+		return;
+	}
+	if (is_too_late(r)) {
+		tail_start(r);
 		return;
 	}
 	for (size_t i = 0;
@@ -342,10 +361,11 @@ tail_start(struct redis *r)
 	snprintf(block, sizeof block, "%" PRIu64,
 	    wait < BLOCK_MAX_MS ? wait : BLOCK_MAX_MS);
 	for (int i = 0; i <= SHARDS; i++) {
-		words[n] = i < SHARDS ? c->shard[i].log : c->ctl_log;
+		/* In this order it is told. */
+		words[n] = i == 0 ? c->ctl_log : c->shard[i - 1].log;
 		words[n + SHARDS + 1] = cursor[i];
 		add_cursor(cursor[i],
-		    i < SHARDS ? c->shard[i].cursor : c->ctl_cursor);
+		    i == 0 ? c->ctl_cursor : c->shard[i - 1].cursor);
 		n++;
 	}
 	n += SHARDS + 1;

@@ -5,6 +5,7 @@ import asyncio
 import collections
 import json
 import random
+import signal
 import time
 import uuid
 
@@ -431,6 +432,31 @@ async def test_a_group_goes_on_where_the_node_that_stops_leaves_it(go, group_ack
     await work.until_done(2100)
     if group_ack == "auto":
         assert set(work.done.values()) == {1}
+    await work.stop()
+
+
+async def test_a_node_that_was_stopped_does_not_do_the_work_of_the_one_that_replaced_it(go):
+    nodes = go(3, "--set", "storage-redis-streams.node_ttl=2s", "--set", "storage.history_size=5000")
+    work = Work()
+    for n in nodes:
+        work.begin(await worker(n, "auto"), False)  # the first gives out
+        await asyncio.sleep(0.1)
+    ada = await nodes[1].client()
+    await group_has(ada, 3)
+    await publish(ada, 1, 100)
+    await work.until_done(100)
+    await asyncio.sleep(1.5)  # that is known to all
+    nodes[0].process.send_signal(signal.SIGSTOP)
+    try:
+        await publish(ada, 101, 400)
+        await work.until_done(400, LEASE)
+    finally:
+        nodes[0].process.send_signal(signal.SIGCONT)
+    await group_has(ada, 3)
+    await publish(ada, 401, 600)
+    await work.until_done(600)
+    await asyncio.sleep(0.3)
+    assert set(work.done.values()) == {1}
     await work.stop()
 
 
