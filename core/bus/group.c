@@ -247,6 +247,7 @@ group_join(struct member *member, const char *name, bool manual)
 	group_leave(member);
 	t = taker_new(member->channel, name, manual);
 	t->echo = member->echo;
+	t->mark = ++member->client->bus->serial;
 	t->member = member;
 	member->taker = t;
 	lead_look(t->group);
@@ -254,13 +255,14 @@ group_join(struct member *member, const char *name, bool manual)
 
 void
 group_far_join(struct remote_member *m, const char *name, bool manual,
-    bool echo)
+    bool echo, uint64_t mark)
 {
 	struct taker *t = m->taker;
 
-	if (t == NULL || !is_same(t, name, manual)) {
+	if (t == NULL || !is_same(t, name, manual) || t->mark != mark) {
 		group_far_leave(m);
 		t = taker_new(m->channel, name, manual);
+		t->mark = mark;
 		t->begun = true;
 		t->far = m;
 		t->group->far_count++;
@@ -379,9 +381,9 @@ group_put(const struct member *member, struct buf *b)
 	if (t == NULL || !t->begun) {
 		return false;
 	}
-	buf_printf(b, "[%" PRId64 ",\"%s\",%s,%s]", member->joined_at,
-	    t->group->name, t->manual ? "true" : "false",
-	    t->echo ? "true" : "false");
+	buf_printf(b, "[%" PRId64 ",\"%s\",%s,%s,%" PRIu64 "]",
+	    member->joined_at, t->group->name, t->manual ? "true" : "false",
+	    t->echo ? "true" : "false", t->mark);
 	return true;
 }
 

@@ -58,12 +58,13 @@ void group_end_all(struct channel *ch, const char *reason);
 /* ---- with other nodes ---- */
 
 /* Add what the other nodes are to know of a member that is in a group and may
- * be given something: [joined_at,"group",manual,echo].  False: it is not. */
+ * be given something: [joined_at,"group",manual,echo,mark].  False: it is not. */
 bool group_put(const struct member *member, struct buf *b);
 
-/* A member on another node is of this group. */
+/* A member on another node is of this group.  With another mark it has been
+ * away meanwhile: whatever goes by the old one is not for it. */
 void group_far_join(struct remote_member *m, const char *name, bool manual,
-    bool echo);
+    bool echo, uint64_t mark);
 void group_far_leave(struct remote_member *m);
 
 /* Another node's notice of work, for this one or a third. */

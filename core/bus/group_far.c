@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "base/obj.h"
-#include "bus/card.h"
 #include "bus/group_priv.h"
 #include "bus/notice.h"
 #include "bus/remote.h"
@@ -50,7 +49,7 @@ fill(struct work *w, const struct taker *t, enum work_kind kind)
 {
 	const struct group *g = t->group;
 
-	*w = (struct work){ .kind = kind };
+	*w = (struct work){ .kind = kind, .mark = t->mark };
 	snprintf(w->client, sizeof w->client, "%s",
 	    t->far != NULL ? t->far->remote->id : t->member->client->id);
 	snprintf(w->room, sizeof w->room, "%s", g->channel->room->name);
@@ -93,10 +92,15 @@ int
 far_tell(const struct taker *t, const struct item *item, bool ok)
 {
 	struct work w;
+	int err;
 
 	fill(&w, t, ok ? WORK_DONE : WORK_BACK);
 	fill_position(&w, item->msg);
-	return notice_work(t->group->channel->bus, &w, NULL);
+	err = notice_work(t->group->channel->bus, &w, NULL);
+	if (err == AQB_OK) {
+		lead_heard(t->group->channel->bus, &w);
+	}
+	return err;
 }
 
 static void
@@ -136,9 +140,6 @@ far_part(struct taker *t)
 	struct item *item;
 
 	confirm(t);
-	if (t->items != NULL) {
-		card_share_now(t->member->client);
-	}
 	while ((item = t->items) != NULL) {
 		far_tell(t, item, false);
 		give_drop(&item);
@@ -158,6 +159,7 @@ near_taker(struct bus *bus, const struct work *w)
 		m = member_find(client, ch);
 	}
 	if (m == NULL || m->taker == NULL || !m->taker->begun ||
+	    m->taker->mark != w->mark ||
 	    strcmp(m->taker->group->name, w->group) != 0) {
 		return NULL;
 	}
@@ -223,7 +225,7 @@ far_taker(struct bus *bus, const struct work *w)
 	if (r != NULL && ch != NULL) {
 		m = remote_member_find(r, ch);
 	}
-	if (m == NULL || m->taker == NULL ||
+	if (m == NULL || m->taker == NULL || m->taker->mark != w->mark ||
 	    m->taker->group->lead == LEAD_ELSEWHERE ||
 	    strcmp(m->taker->group->name, w->group) != 0) {
 		return NULL;
@@ -276,7 +278,11 @@ settle(struct taker *t, const struct work *w)
 	item_key(&want, w->pos.seq, slice_of(w->pos.epoch));
 	HASH_FIND(hh, t->items, &want.key, sizeof want.key, item);
 	if (item == NULL) {
-		return; /* it has gone to another meanwhile */
+		/* It has gone to another meanwhile; or is not read yet. */
+		if (want.key.epoch == t->group->past.epoch) {
+			open_settle(&t->group->opens, w);
+		}
+		return;
 	}
 	if (w->kind == WORK_DONE) {
 		give_done(&item);
@@ -298,6 +304,9 @@ group_heard(struct bus *bus, const char *node, const struct work *w,
 	if (w->kind == WORK_GIVE) {
 		on_give(bus, node, w, msg);
 		return;
+	}
+	if (w->kind == WORK_DONE || w->kind == WORK_BACK) {
+		lead_heard(bus, w);
 	}
 	t = far_taker(bus, w);
 	if (t == NULL) {

@@ -152,7 +152,14 @@ lend(struct taker *t, struct item *item)
 		timer_set(loop, &g->due, wait);
 	}
 	TAILQ_INSERT_TAIL(&g->out, item, link);
+	g->is_stirred = true;
 	return true;
+}
+
+bool
+give_anew(struct taker *t, struct item *item)
+{
+	return lend(t, item);
 }
 
 /* Out of the hands of the member that has it. */
@@ -165,6 +172,7 @@ take_from(struct item *item)
 	HASH_DEL(t->items, item);
 	TAILQ_REMOVE(&g->out, item, link);
 	g->out_count--;
+	g->is_stirred = true;
 	item->taker = NULL;
 	item->last = serial_of(t);
 	return t;
@@ -404,17 +412,22 @@ bury(struct group *g, struct item **itemp)
 }
 
 void
-give_back(struct item **itemp)
+give_again(struct group *g, struct item *item)
 {
-	struct item *item = *itemp;
-	struct taker *t = take_from(item);
-	struct group *g = t->group;
-
-	*itemp = NULL;
 	if (item->deliveries >= g->channel->bus->conf.group_max_deliveries) {
 		bury(g, &item);
 	} else {
 		queue_add(&g->again, item);
 	}
+}
+
+void
+give_back(struct item **itemp)
+{
+	struct item *item = *itemp;
+	struct taker *t = take_from(item);
+
+	*itemp = NULL;
+	give_again(t->group, item);
 	give_refresh(t);
 }

@@ -9,8 +9,9 @@
  * keeps what waits; the others know of a group its members only.
  *
  * It says in a record of its own, `gp:room:channel:group`, up to where all is
- * done.  When it is gone, or stops, another one offers itself and goes on from
- * there, out of the history: what was done since then is done twice.
+ * done, and what is open behind that (group_open.h).  When it is gone, or stops,
+ * another one offers itself and goes on from there, out of the history: what
+ * was done since the record was told is done twice.
  */
 
 #include <stdio.h>
@@ -21,13 +22,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
-#include "bus/group_priv.h"
+#include "bus/group_question.h"
+#include "bus/notice.h"
 #include "bus/remote.h"
 #include "host/store.h"
 #include "loop/loop.h"
 #include "proto/json.h"
 #include "proto/name.h"
 
+#define OPEN_TOLD 32   /* open messages that are named each time */
+#define OPEN_LEFT 1000 /* and when this node stops */
 #define LEAD_MAGIC 0x9a27d5c3u
 #define KEY_SIZE (3 * (AQB_NAME_MAX + 1))
 
@@ -42,7 +46,8 @@ struct leading {
 	char node[AQB_NAME_MAX + 1]; /* "": none */
 	char from[AQB_NAME_MAX + 1]; /* who said what follows */
 	struct aqb_position done;    /* epoch "": not known */
-	uint64_t waiting;            /* as the one that gives out said last */
+	struct opens opens;          /* behind that */
+	uint64_t waiting;            /* at the one that gives out */
 	struct timer linger;         /* until all of it is forgotten */
 	UT_hash_handle hh;
 	char key[]; /* room:channel:group */
@@ -120,6 +125,7 @@ leading_free(struct leading *l)
 	OBJ_CHECK(l, LEAD_MAGIC);
 	timer_stop(&l->linger);
 	HASH_DEL(l->cluster->leads, l);
+	open_fini(&l->opens);
 	l->magic = 0;
 	free(l);
 }
@@ -218,9 +224,32 @@ lead_waiting(const struct group *g)
 	return l == NULL ? 0 : l->waiting;
 }
 
-/* Say up to where all is done, and how many wait. */
+void
+lead_heard(struct bus *bus, const struct work *w)
+{
+	struct leading *l;
+	char key[KEY_SIZE];
+
+	snprintf(key, sizeof key, "%s:%s:%s", w->room, w->channel, w->group);
+	l = leading_find(bus->cluster, key);
+	if (l != NULL && strcmp(l->done.epoch, w->pos.epoch) == 0) {
+		open_settle(&l->opens, w);
+	}
+}
+
+/* Is there anything new to be said? */
+static bool
+is_told(const struct group *g, const struct aqb_position *done,
+    uint64_t waiting)
+{
+	return !g->is_stirred && waiting == g->told_waiting &&
+	    done->seq == g->told.seq && strcmp(done->epoch, g->told.epoch) == 0;
+}
+
+/* Say up to where all is done, what is open behind that, unless it is more
+ * than `most`, and how many wait. */
 static void
-tell_done(struct group *g)
+tell_done(struct group *g, size_t most)
 {
 	const struct cluster *c = g->channel->bus->cluster;
 	uint64_t waiting = queue_waiting(g);
@@ -229,8 +258,7 @@ tell_done(struct group *g)
 	char key[KEY_SIZE];
 
 	if (g->resuming != NULL || !queue_done(g, &done) ||
-	    (done.seq == g->told.seq && waiting == g->told_waiting &&
-		strcmp(done.epoch, g->told.epoch) == 0)) {
+	    (is_told(g, &done, waiting) && most == OPEN_TOLD)) {
 		return;
 	}
 	key_of(g, key);
@@ -238,12 +266,14 @@ tell_done(struct group *g)
 	buf_u64(&b, done.seq);
 	buf_printf(&b, ",\"epoch\":\"%s\",\"waiting\":", done.epoch);
 	buf_u64(&b, waiting);
+	open_put(g, &done, most, &b);
 	buf_putc(&b, '}');
 	if (!b.failed &&
 	    share(c, "gp:", key, (struct aqb_slice){ b.data, b.len }, 0) ==
 		AQB_OK) {
 		g->told = done;
 		g->told_waiting = waiting;
+		g->is_stirred = false;
 	}
 	buf_fini(&b);
 }
@@ -288,8 +318,23 @@ begin_to_give(struct group *g)
 		give_refresh(t);
 	}
 	give_run(g);
-	tell_done(g);
+	tell_done(g, OPEN_TOLD);
 	lead_touch(g);
+}
+
+/* What is open behind this position, if that is what was said. */
+static void
+take_opens(struct group *g, const struct aqb_position *after)
+{
+	struct leading *l = leading_of(g);
+
+	open_fini(&g->opens);
+	if (l != NULL && l->done.seq == after->seq &&
+	    strcmp(l->done.epoch, after->epoch) == 0 &&
+	    strcmp(g->channel->last.epoch, after->epoch) == 0) {
+		g->opens = l->opens;
+		l->opens = (struct opens){ .from = 0 };
+	}
 }
 
 static void
@@ -311,6 +356,7 @@ on_tail(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 		ch->last = answer->pos; /* others were here before */
 	}
 	queue_resume(g, &was.resumed, answer->first);
+	take_opens(g, &was.resumed);
 	begin_to_give(g);
 }
 
@@ -404,7 +450,7 @@ lead_look(struct group *g)
 	}
 	l = leading_of(g);
 	if (g->lead == LEAD_HERE && !g->holds) {
-		tell_done(g);
+		tell_done(g, OPEN_TOLD);
 	} else if (l == NULL || l->node[0] == '\0') {
 		offer(g);
 	} else if (is_own(c, l->node)) {
@@ -470,45 +516,57 @@ group_lead_record(struct cluster *c, const char *key, struct aqb_slice value)
 	return true;
 }
 
-/* {"seq":..,"epoch":..,"waiting":..} */
+/* {"seq":..,"epoch":..,"waiting":..}, and what open_put() says. */
+struct said {
+	struct aqb_position done;
+	struct opens opens;
+	uint64_t waiting;
+};
+
 static bool
-read_done(struct aqb_slice value, struct aqb_position *posp, uint64_t *waitingp)
+read_done(struct aqb_slice value, struct said *said)
 {
+	struct aqb_position *pos = &said->done;
 	struct json_value seq = { .len = 0 }, epoch = { .len = 0 };
-	struct json_value waiting = { .len = 0 };
+	struct json_value waiting = { .len = 0 }, from = { .len = 0 };
+	struct json_value open = { .len = 0 };
 	const struct json_place places[] = {
 		{ "seq", &seq },
 		{ "epoch", &epoch },
 		{ "waiting", &waiting },
+		{ "from", &from },
+		{ "open", &open },
 	};
 	size_t at, len;
 
-	if (json_take(value.data, value.len, places, 3, &at) != JSON_OK ||
-	    !json_u64(&seq, &posp->seq) ||
-	    !json_decode(&epoch, posp->epoch, sizeof posp->epoch - 1, &len)) {
+	if (json_take(value.data, value.len, places,
+		sizeof places / sizeof places[0], &at) != JSON_OK ||
+	    !json_u64(&seq, &pos->seq) ||
+	    !json_decode(&epoch, pos->epoch, sizeof pos->epoch - 1, &len) ||
+	    len == 0) {
 		return false;
 	}
-	posp->epoch[len] = '\0';
-	if (!json_u64(&waiting, waitingp)) {
-		*waitingp = 0; /* not said */
+	pos->epoch[len] = '\0';
+	if (!json_u64(&waiting, &said->waiting)) {
+		said->waiting = 0; /* not said */
 	}
-	return len > 0;
+	return open_read(&from, &open, &said->opens);
 }
 
 bool
 group_done_record(struct cluster *c, const char *node, const char *key,
     struct aqb_slice value)
 {
-	struct aqb_position done;
-	uint64_t waiting;
+	struct said said = { .waiting = 0 };
 	struct leading *l;
 	bool counts;
 
-	if (value.len > 0 && !read_done(value, &done, &waiting)) {
+	if (value.len > 0 && !read_done(value, &said)) {
 		return false;
 	}
 	l = value.len > 0 ? leading_get(c, key) : leading_find(c, key);
 	if (l == NULL) {
+		open_fini(&said.opens);
 		return value.len == 0;
 	}
 	if (is_own(c, node)) {
@@ -520,11 +578,16 @@ group_done_record(struct cluster *c, const char *node, const char *key,
 	if (value.len == 0 && counts && strcmp(l->from, node) == 0) {
 		l->done.epoch[0] = '\0';
 		l->waiting = 0;
+		open_fini(&l->opens);
 	} else if (value.len > 0 && counts) {
-		l->done = done;
-		l->waiting = waiting;
+		l->done = said.done;
+		l->waiting = said.waiting;
+		open_fini(&l->opens);
+		l->opens = said.opens;
+		said.opens = (struct opens){ .from = 0 };
 		snprintf(l->from, sizeof l->from, "%s", node);
 	}
+	open_fini(&said.opens);
 	if (l->node[0] == '\0' && group_of(l) == NULL) {
 		forget_later(l);
 	}
@@ -630,7 +693,7 @@ hand_over(struct group *g)
 	char key[KEY_SIZE];
 
 	key_of(g, key);
-	tell_done(g);
+	tell_done(g, OPEN_LEFT);
 	yield(g);
 	share(g->channel->bus->cluster, "g:", key, nothing, AQB_SHARE_COMMON);
 }

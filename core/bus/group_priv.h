@@ -6,6 +6,7 @@
 
 #include "bus/cluster.h"
 #include "bus/group.h"
+#include "bus/group_open.h"
 
 #define GROUP_MAGIC 0x6be20f94u
 #define TAKER_MAGIC 0xd1573ac8u
@@ -51,6 +52,7 @@ struct taker {
 	bool ready;  /* in the group's list of those with room */
 	bool absent; /* far: its node did not find it; asked again later */
 	struct group *group;
+	uint64_t mark;             /* its node's: of no other before */
 	struct member *member;     /* NULL: it is on another node */
 	struct remote_member *far; /* NULL: it is here */
 	struct tally given, took;  /* between two nodes: see group_far.c */
@@ -65,14 +67,7 @@ struct stretch {
 	uint64_t from, to; /* from > to: none */
 };
 
-/* A question to the storage, which may outlive the group. */
-struct question {
-	uint32_t magic;
-	struct group *group;         /* NULL once gone */
-	struct question **place;     /* where the group has it */
-	struct stretch wanted;       /* of the history; or */
-	struct aqb_position resumed; /* go on behind this */
-};
+struct question;
 
 /* Which node gives out a group's work: see group_lead.c. */
 enum lead {
@@ -104,8 +99,10 @@ struct group {
 	struct question *resuming; /* or NULL */
 	struct stretch past;       /* up to `from` it is done, and up to `to`
 				    * it may be with a member of ours */
+	struct opens opens;        /* of that, while it is to be read */
 	struct aqb_position told;  /* to the other nodes */
 	uint64_t told_waiting;
+	bool is_stirred;      /* since then: something was given or came back */
 	struct item_list out; /* with a member, the first due first */
 	uint64_t out_count;
 	struct timer due, linger, retry, look, confirm;
@@ -137,10 +134,8 @@ void queue_remove(struct queue *q, struct item *item);
 /* How many wait, in memory and in the history. */
 uint64_t queue_waiting(const struct group *g);
 
-/* Put the newest message behind all others. */
+/* Put the newest message behind all others; keep what waits within bounds. */
 void queue_push(struct group *g, struct aqb_msg *msg);
-
-/* Keep what waits within its bounds. */
 void queue_bound(struct group *g);
 
 /* Is there anything to be read before what is newer?  Then it is being
@@ -161,13 +156,6 @@ bool queue_is_past(const struct group *g, const struct aqb_msg_view *v);
 void queue_resume(struct group *g, const struct aqb_position *after,
     uint64_t first);
 
-/* Ask the storage, and have the question in this place of the group's. */
-struct question *question_new(struct group *g, struct question **place);
-/* It is answered, which ends it; `was` is what it was.  NULL: nobody wants to
- * know any more. */
-struct group *question_end(void *arg, struct question *was);
-void question_forget(struct question **place);
-
 /* Say that messages will reach nobody; `from` 0: not in one piece. */
 void queue_lost(struct group *g, uint64_t n, uint64_t from, uint64_t to,
     const char *reason);
@@ -177,6 +165,14 @@ void queue_lost(struct group *g, uint64_t n, uint64_t from, uint64_t to,
 /* Give an item, which is in no queue, to this one; false: it did not take it.
  */
 bool give(struct taker *t, struct item *item);
+
+/* It was given to this one by the node that gave out before; false without
+ * memory. */
+bool give_anew(struct taker *t, struct item *item);
+
+/* It is with nobody any more: it goes to another one, or to the channel of the
+ * dead. */
+void give_again(struct group *g, struct item *item);
 
 /* What some member has and has not acked, or NULL. */
 struct item *give_find(const struct group *g, uint64_t seq, uint64_t epoch);
@@ -230,6 +226,9 @@ bool lead_keeps(const struct group *g);
 
 /* Does that node give out its work? */
 bool lead_is(const struct group *g, const char *node);
+
+/* A node's notice of what became of a message. */
+void lead_heard(struct bus *bus, const struct work *w);
 
 /* How many wait at the node that gives out, as that said last. */
 uint64_t lead_waiting(const struct group *g);

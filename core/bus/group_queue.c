@@ -17,53 +17,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
-#include "bus/group_priv.h"
+#include "bus/group_question.h"
 #include "host/metric.h"
 #include "host/store.h"
 #include "host/telemetry.h"
 #include "loop/loop.h"
 #include "proto/msg.h"
 
-#define QUESTION_MAGIC 0x94d1e05bu
 #define READ_LIMIT 256 /* messages in one read */
 #define RETRY_MS 1000  /* after a read that failed */
-
-struct question *
-question_new(struct group *g, struct question **place)
-{
-	struct question *q = xnew(sizeof *q);
-
-	q->magic = QUESTION_MAGIC;
-	q->group = g;
-	q->place = place;
-	*place = q;
-	return q;
-}
-
-void
-question_forget(struct question **place)
-{
-	if (*place != NULL) {
-		(*place)->group = NULL;
-		*place = NULL;
-	}
-}
-
-struct group *
-question_end(void *arg, struct question *was)
-{
-	struct question *q;
-
-	OBJ_CAST(q, arg, QUESTION_MAGIC);
-	*was = *q;
-	if (q->group != NULL) {
-		OBJ_CHECK(q->group, GROUP_MAGIC);
-		*q->place = NULL;
-	}
-	q->magic = 0;
-	free(q);
-	return was->group;
-}
 
 static uint64_t
 epoch_hash(struct aqb_slice epoch)
@@ -280,19 +242,24 @@ take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
 		}
 		queue_lost(g, v.seq - s->from, s->from, v.seq - 1, "history");
 		s->from = v.seq + 1;
-		if (v.seq <= g->past.to && is_known(g, v.seq, s->epoch)) {
+		if (v.seq <= g->past.to &&
+		    (open_is_done(&g->opens, v.seq) ||
+			is_known(g, v.seq, s->epoch))) {
 			continue;
 		}
 		item = item_new(g, answer->msgs[i]);
-		if (item != NULL) {
-			queue_add(&g->page, item);
-		} else {
+		if (item == NULL) {
 			queue_lost(g, 1, v.seq, v.seq, "memory");
+		} else if (v.seq > g->past.to || !open_resume(g, item)) {
+			queue_add(&g->page, item);
 		}
 	}
 	if ((!answer->more || answer->n == 0) && s->from <= to) {
 		queue_lost(g, to - s->from + 1, s->from, to, "history");
 		s->from = to + 1;
+	}
+	if (s->from > g->past.to) {
+		open_fini(&g->opens);
 	}
 }
 
@@ -366,6 +333,7 @@ queue_drop_all(struct group *g)
 	empty(g, &g->fresh);
 	g->history = (struct stretch){ .from = 1 };
 	question_forget(&g->reading);
+	open_fini(&g->opens);
 }
 
 /* The lowest seq of this epoch in a list, at most `low`; the first of the

@@ -147,6 +147,7 @@ notice_work(struct bus *bus, const struct work *w, const struct aqb_msg *msg)
 	put_number(&b, "n", w->n);
 	put_number(&b, "bytes", w->bytes);
 	put_number(&b, "deliveries", w->deliveries);
+	put_number(&b, "mark", w->mark);
 	if (msg != NULL) {
 		put_message(&b, msg, (struct aqb_slice){ NULL, 0 });
 	} else {
@@ -162,7 +163,7 @@ struct notice {
 	const char *sender; /* the node */
 	struct json_value kind, ids, id, type, room, channel, from, timestamp,
 	    flags, to, payload, metadata, reason, by, client, group, node,
-	    epoch, seq, n, bytes, deliveries;
+	    epoch, seq, n, bytes, deliveries, mark;
 	struct aqb_slice rest; /* behind the head, not taken yet */
 };
 
@@ -193,6 +194,7 @@ read_head(struct notice *n, const char *text, size_t len)
 		{ "n", &n->n },
 		{ "bytes", &n->bytes },
 		{ "deliveries", &n->deliveries },
+		{ "mark", &n->mark },
 	};
 	size_t at;
 
@@ -393,7 +395,7 @@ read_work(const struct notice *n, struct work *w)
 	    !read_string(&n->node, w->node, sizeof w->node) ||
 	    !read_string(&n->epoch, w->pos.epoch, sizeof w->pos.epoch) ||
 	    !json_u64(&n->seq, &w->pos.seq) || !json_u64(&n->n, &w->n) ||
-	    !json_u64(&n->bytes, &w->bytes) ||
+	    !json_u64(&n->bytes, &w->bytes) || !json_u64(&n->mark, &w->mark) ||
 	    !json_u64(&n->deliveries, &deliveries) || deliveries > UINT32_MAX) {
 		return false;
 	}

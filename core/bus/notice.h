@@ -49,6 +49,7 @@ struct work {
 	char group[AQB_NAME_MAX + 1];
 	struct aqb_position pos; /* all but took */
 	uint64_t n, bytes;       /* give and took: so far */
+	uint64_t mark;           /* of the member in the group */
 };
 
 /* `msg`: with give. */

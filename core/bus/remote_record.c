@@ -43,6 +43,7 @@ struct membership {
 	int64_t joined_at;
 	char group[AQB_NAME_MAX + 1]; /* "": of none */
 	bool manual, echo;
+	uint64_t mark;
 	unsigned n; /* of its values that were read */
 };
 
@@ -67,6 +68,8 @@ read_element(void *arg, const struct json_value *value)
 	case 3:
 		m->echo = value->type == JSON_TRUE;
 		return true;
+	case 4:
+		return json_u64(value, &m->mark);
 	default:
 		return true; /* later versions may say more */
 	}
@@ -229,7 +232,8 @@ see_group(const struct walk *w, struct remote_member *m,
 		group_far_leave(m);
 	}
 	if (said->group[0] != '\0') {
-		group_far_join(m, said->group, said->manual, said->echo);
+		group_far_join(m, said->group, said->manual, said->echo,
+		    said->mark);
 	}
 }
 
