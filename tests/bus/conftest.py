@@ -10,6 +10,8 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from broker import ADMIN, BACKEND, Broker  # noqa: E402
+from redis_bus import QUICK  # noqa: E402
+from redis_server import Redis  # noqa: E402
 
 
 # Of the generator and of an installation, not of a broker: once is enough.
@@ -64,3 +66,27 @@ def start():
     finally:
         for b in started:
             b.kill()
+
+
+@pytest.fixture
+def redis():
+    """A Redis of a test's own."""
+    r = Redis()
+    try:
+        yield r
+    finally:
+        r.close()
+
+
+@pytest.fixture
+def redis_url(redis):
+    """How brokers reach it."""
+    return redis.url
+
+
+@pytest.fixture
+def go(start, redis_url):
+    """Start brokers on it."""
+    def run(*flags, url=None, **kw):
+        return start("--storage", "redis-streams", "--redis-url", url or redis_url, *QUICK, *flags, **kw)
+    return run

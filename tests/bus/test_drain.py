@@ -9,28 +9,10 @@ import time
 import pytest
 import websockets
 from broker import PATIENCE
-from redis_server import Redis
-from test_redis import QUICK, is_away, publish, state
+from redis_bus import is_away, publish, state
 
 WAIT = 300  # ms, of drain_wait
 BIG = ["--set", "storage.history_size=1000000"]
-
-
-@pytest.fixture
-def redis():
-    r = Redis()
-    try:
-        yield r
-    finally:
-        r.close()
-
-
-@pytest.fixture
-def go(start, redis):
-    """Start brokers on this Redis."""
-    def run(*flags, **kw):
-        return start("--storage", "redis-streams", "--redis-url", redis.url, *QUICK, *flags, **kw)
-    return run
 
 
 def terminate(broker):

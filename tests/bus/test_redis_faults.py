@@ -11,18 +11,9 @@ import time
 
 import pytest
 from broker import PATIENCE
+from redis_bus import QUICK, numbers, publish, state
 from redis_proxy import Gone, Proxy, is_write, read
 from redis_server import Redis
-from test_redis import QUICK, numbers, publish, state
-
-
-@pytest.fixture
-def redis():
-    r = Redis()
-    try:
-        yield r
-    finally:
-        r.close()
 
 
 @pytest.fixture
@@ -35,11 +26,8 @@ def proxy(redis):
 
 
 @pytest.fixture
-def go(start, proxy):
-    """Start brokers on this Redis, through the proxy."""
-    def run(*flags, **kw):
-        return start("--storage", "redis-streams", "--redis-url", proxy.url, *QUICK, *flags, **kw)
-    return run
+def redis_url(proxy):
+    return proxy.url
 
 
 def stored(redis, channel="r:c"):

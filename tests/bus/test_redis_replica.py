@@ -7,9 +7,9 @@ import re
 import time
 
 import pytest
+from redis_bus import QUICK, numbers, publish, state
 from redis_proxy import Gone, Proxy
 from redis_server import Redis
-from test_redis import QUICK, numbers, publish, state
 from test_redis_faults import Sentinel, stored
 
 REPLICATING = "arqonbus_storage_redis_replicating_messages"
@@ -45,10 +45,9 @@ def replica(redis):
 
 
 @pytest.fixture
-def go(start, redis):
-    def run(*flags, url=None, replicas=1, **kw):
-        return start("--storage", "redis-streams", "--redis-url", url or redis.url, *QUICK,
-                     "--set", f"storage-redis-streams.replicas={replicas}", *flags, **kw)
+def go(go):
+    def run(*flags, replicas=1, **kw):
+        return go("--set", f"storage-redis-streams.replicas={replicas}", *flags, **kw)
     return run
 
 
