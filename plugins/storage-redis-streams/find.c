@@ -76,6 +76,11 @@ leave_sentinel(struct find *f)
 void
 find_stop(struct find *f)
 {
+	if (f->done != NULL && f->tried > 0) {
+		/* There was no time for more: next time the others come
+		 * first, else they never would. */
+		f->first = (f->first + f->tried) % f->url->nodes;
+	}
 	f->done = NULL;
 	if (f->lookup != NULL) {
 		f->lookup->find = NULL;

@@ -3,8 +3,10 @@
 
 import asyncio
 import json
+import os
 import random
 import re
+import shutil
 import socket
 import threading
 import time
@@ -354,3 +356,51 @@ async def test_r16_answers_that_are_none_harm_nobody(go, redis, proxy, seed):
     carl = await broker.client()
     await publish(carl, "r:afterwards", 1, 3)
     assert stored(redis, "r:afterwards") == [1, 2, 3]
+
+
+def gone(words, ask):
+    raise Gone()
+
+
+def refuse(words, ask):
+    return b"-" + REFUSALS[0] + b"\r\n" if is_write(words) else None
+
+
+def gone_from_a_write_on(proxy):
+    """What is written next is not done, and nobody knows; then nothing is answered at all."""
+    def tamper(words, ask):
+        if is_write(words):
+            proxy.tamper = gone
+            raise Gone()
+    proxy.tamper = tamper
+
+
+@pytest.fixture
+def strict(go):
+    def run(*flags, wait="300ms", **kw):
+        broker = go("--set", "storage.mode=strict", "--set", f"storage-redis-streams.spool_wait={wait}", *flags, **kw)
+        broker.errors_expected = True
+        return broker
+    return run
+
+
+async def come_back(broker, go, ada):
+    """The broker of another life, and the same client."""
+    await asyncio.to_thread(broker.stop)
+    broker = go()
+    ada = await broker.client("?session=" + ada.session)
+    assert ada.welcome["payload"]["resumed"]
+    return broker, ada
+
+
+async def test_a_sentinel_behind_many_that_say_nothing_is_reached(start, redis):
+    sentinel = Sentinel(redis)
+    silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+    try:
+        hosts = ",".join(f"127.0.0.1:{s.getsockname()[1]}" for s in [*silent, sentinel.server])
+        broker = start("--storage", "redis-streams", "--redis-url", f"redis+sentinel://{hosts}/bus", *QUICK)
+        await state(broker, "ok")
+        await publish(await broker.client(), "r:c", 1, 1)
+    finally:
+        for server in [*silent, sentinel.server]:
+            server.close()
