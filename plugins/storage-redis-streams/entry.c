@@ -7,7 +7,7 @@
 #include "redis.h"
 
 bool
-entry_place(const redisReply *reply, uint64_t *erap, uint64_t *seqp)
+entry_id(const redisReply *reply, uint64_t *erap, uint64_t *seqp)
 {
 	const char *id;
 	size_t len;
@@ -17,7 +17,13 @@ entry_place(const redisReply *reply, uint64_t *erap, uint64_t *seqp)
 		return false;
 	}
 	id = reply_string(reply->element[0], &len);
-	return id != NULL && reply_id(id, len, erap, seqp) && *seqp > 0;
+	return id != NULL && reply_id(id, len, erap, seqp);
+}
+
+bool
+entry_place(const redisReply *reply, uint64_t *erap, uint64_t *seqp)
+{
+	return entry_id(reply, erap, seqp) && *seqp > 0;
 }
 
 struct aqb_slice

@@ -13,7 +13,10 @@
 struct redis;
 struct stream;
 
-/* Its place; false when this is no entry. */
+/* Its id; false when this is no entry. */
+bool entry_id(const redisReply *reply, uint64_t *erap, uint64_t *seqp);
+
+/* Its place; false when it cannot be one of ours. */
 bool entry_place(const redisReply *reply, uint64_t *erap, uint64_t *seqp);
 
 /* The message in it, with a reference; NULL when it is none of ours. */

@@ -428,15 +428,12 @@ on_before(redisAsyncContext *ac, void *rep, void *arg)
 static void
 finish(struct read *rd, enum taken taken)
 {
-	struct redis *r = rd->r;
-
 	rd->is_asking = false;
-	r->reads->asking--;
+	rd->r->reads->asking--;
 	if (taken == TAKEN && !is_backwards(rd)) {
 		taken = take_spooled(rd);
 	}
 	conclude(rd, error_of(taken));
-	history_go_on(r);
 }
 
 /* One entry of a page.  Garbage is passed over, and leaves a gap. */
@@ -447,11 +444,14 @@ take_reply(struct read *rd, const redisReply *reply, bool *is_overp)
 	struct aqb_msg *msg;
 	uint64_t era, seq;
 
-	if (!entry_place(reply, &era, &seq)) {
+	if (!entry_id(reply, &era, &seq)) {
 		return TAKEN;
 	}
 	snprintf(rd->cursor, sizeof rd->cursor, "(%llu-%llu",
 	    (unsigned long long)era, (unsigned long long)seq);
+	if (seq == 0 || era > r->era) {
+		return TAKEN; /* somebody else's */
+	}
 	if (!is_in_place(rd, seq)) {
 		*is_overp = is_backwards(rd)
 		    ? seq <= rd->range.after || seq <= rd->bottom
@@ -473,9 +473,11 @@ on_page(redisAsyncContext *ac, void *rep, void *arg)
 {
 	const redisReply *reply = link_reply(ac, rep);
 	struct read *rd = arg;
+	struct redis *r = rd->r;
 	enum taken taken = TAKEN;
 	uint64_t era, seq = 0;
 	bool is_over = false;
+	char before[sizeof rd->cursor];
 
 	if (reply == NULL) {
 		begin_again(rd);
@@ -494,12 +496,15 @@ on_page(redisAsyncContext *ac, void *rep, void *arg)
 		}
 		rd->is_sure = true;
 	}
+	memcpy(before, rd->cursor, sizeof before);
 	for (size_t i = 0; i < reply->elements && taken == TAKEN && !is_over;
 	     i++) {
 		taken = take_reply(rd, reply->element[i], &is_over);
 	}
-	if (taken != TAKEN || is_over || reply->elements == 0) {
+	/* A page that does not get any further would be asked for for ever. */
+	if (taken != TAKEN || is_over || strcmp(before, rd->cursor) == 0) {
 		finish(rd, taken);
+		history_go_on(r); /* there is room for another */
 	} else {
 		ask_for_page(rd);
 	}

@@ -393,6 +393,53 @@ async def come_back(broker, go, ada):
     return broker, ada
 
 
+@pytest.mark.parametrize("ids", [["9999999999999-0"], ["9999999999999-0", "9999999999999-1"]])
+async def test_an_entry_of_somebody_else_does_not_hold_up_the_history(go, redis, ids):
+    broker = go("--set", "storage-redis-streams.hold=0")
+    ada = await broker.client()
+    acks = await publish(ada, "r:c", 1, 5)
+    stream = next(k for k in redis.ask("KEYS", "*") if k.endswith(":c:r:c"))
+    for id in ids:
+        redis.ask("XADD", stream, id, "who", "knows")
+    newest = await ada.call("history", channel="r:c", limit=5)
+    assert [m["payload"]["n"] for m in newest["messages"]] == [1, 2, 3, 4, 5]
+    since = {"seq": 1, "epoch": acks[0]["payload"]["epoch"]}
+    bob = await broker.client()
+    assert (await bob.join("r:c", since=since))["recovered"]
+    await numbers(bob, 2, 5)
+
+
+async def test_many_who_read_while_there_is_no_connection_for_it_are_answered(go, redis, proxy):
+    """All of them at once when it comes, from what is not stored yet."""
+    broker = go("--set", "storage-redis-streams.hold=0", "--set", "storage-redis-streams.timeout=5s")
+    ada, readers = await broker.client(), [await broker.client() for _ in range(4)]
+    await publish(ada, "r:c", 1, 5)
+    proxy.tamper = gone
+    redis.ask("CLIENT", "KILL", "TYPE", "normal")
+    await asyncio.to_thread(broker.wait_log, "Redis is away")
+    await send(ada, 6, 45)
+    await ada.expect_nothing()
+    door = threading.Event()
+
+    def hold(words, ask):
+        if words[0] == b"CLIENT" and words[-1].endswith(b"-read"):
+            door.wait(PATIENCE)
+        if is_write(words):
+            time.sleep(1)
+
+    proxy.tamper = hold
+    await asyncio.to_thread(broker.wait_log, "Redis is back")
+    for n, reader in enumerate(readers):
+        await reader.send(type="command", id="h", command="history", channel="r:c", limit=5 + n)
+        await reader.expect_nothing()
+    door.set()
+    for n, reader in enumerate(readers):
+        result = (await reader.expect(type="command_response", request_id="h"))["payload"]["result"]
+        assert [m["payload"]["n"] for m in result["messages"]] == list(range(41 - n, 46))
+    proxy.tamper = None
+    await acked(ada, 6, 45)
+
+
 async def test_a_sentinel_behind_many_that_say_nothing_is_reached(start, redis):
     sentinel = Sentinel(redis)
     silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
