@@ -1,4 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Ids are the peers' choice: hash them as the broker does.  Without memory one
+ * cannot be noted: then all are in doubt. */
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(elt) ((elt)->hh.tbl = NULL)
+#define HASH_FUNCTION(keyptr, keylen, hashv) \
+	((hashv) = (unsigned)r->host->hash(keyptr, keylen))
+
 #include "dedupe.h"
 
 #include <stdio.h>
@@ -6,12 +13,15 @@
 #include <string.h>
 
 #include <openssl/evp.h>
+#include <uthash.h>
 
+#include "away.h"
 #include "redis.h"
 #include "write.h"
 
 #define HASH_BYTES 16
 #define AT_ONCE 64 /* entries that Redis is asked about */
+#define DOUBTS_MAX 100000
 
 /* A question to Redis. */
 struct look {
@@ -21,12 +31,19 @@ struct look {
 	const struct entry *entry[AT_ONCE]; /* while it is asked */
 };
 
-const char *
-dedupe_key(const struct redis *r, const char *stream,
-    const struct aqb_msg_view *v, char key[DEDUPE_KEY_SIZE])
+/* A message of which somebody was told that nobody knows. */
+struct doubt {
+	unsigned char hash[HASH_BYTES];
+	uint64_t until; /* ms */
+	UT_hash_handle hh;
+};
+
+/* Of a message of this stream: who sent it, and its id. */
+static void
+hash_id(const char *stream, const struct aqb_msg_view *v,
+    unsigned char hash[HASH_BYTES])
 {
 	unsigned char md[EVP_MAX_MD_SIZE] = { 0 };
-	char hex[2 * HASH_BYTES + 1];
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
 	/* No part can hold the byte between them. */
@@ -40,9 +57,20 @@ dedupe_key(const struct redis *r, const char *stream,
 		EVP_DigestFinal_ex(ctx, md, NULL);
 		EVP_MD_CTX_free(ctx);
 	}
+	memcpy(hash, md, HASH_BYTES);
+}
+
+const char *
+dedupe_key(const struct redis *r, const char *stream,
+    const struct aqb_msg_view *v, char key[DEDUPE_KEY_SIZE])
+{
+	unsigned char hash[HASH_BYTES];
+	char hex[2 * HASH_BYTES + 1];
+
+	hash_id(stream, v, hash);
 	for (int i = 0; i < HASH_BYTES; i++) {
-		hex[2 * i] = "0123456789abcdef"[md[i] >> 4];
-		hex[2 * i + 1] = "0123456789abcdef"[md[i] & 15];
+		hex[2 * i] = "0123456789abcdef"[hash[i] >> 4];
+		hex[2 * i + 1] = "0123456789abcdef"[hash[i] & 15];
 	}
 	hex[2 * HASH_BYTES] = '\0';
 	snprintf(key, DEDUPE_KEY_SIZE, "%s:{%u}:d:%s", r->conf->prefix,
@@ -50,43 +78,118 @@ dedupe_key(const struct redis *r, const char *stream,
 	return key;
 }
 
-static bool
-has_given_id(const struct redis *r, const struct aqb_msg *msg)
+/* Drop those that were noted long ago, or first. */
+static void
+make_room(struct redis *r)
 {
-	struct aqb_msg_view v;
+	struct doubts *d = &r->doubts;
+	struct doubt *oldest;
 
-	r->host->msg_view(msg, &v);
-	return (v.flags & AQB_MSG_GIVEN_ID) != 0;
-}
-
-/* May this be what somebody was told of that nobody knows? */
-static bool
-is_in_doubt(const struct redis *r, uint64_t window)
-{
-	return r->doubted != 0 && clock_ms() - r->doubted < window;
-}
-
-bool
-dedupe_must_look(const struct redis *r, const struct aqb_msg *msg,
-    uint64_t window)
-{
-	return (clock_ms() - r->booted < window || is_in_doubt(r, window)) &&
-	    has_given_id(r, msg);
+	while ((oldest = d->by_key) != NULL &&
+	    (oldest->until <= clock_ms() ||
+		HASH_COUNT(d->by_key) >= DOUBTS_MAX)) {
+		if (oldest->until > clock_ms()) {
+			dedupe_doubt_all(r); /* it may be anybody now */
+		}
+		HASH_DEL(d->by_key, oldest);
+		free(oldest);
+	}
 }
 
 void
-dedupe_doubt(struct redis *r)
+dedupe_doubt(struct redis *r, const char *stream, const struct aqb_msg *msg,
+    uint64_t window)
 {
-	r->doubted = clock_ms();
+	struct doubts *d = &r->doubts;
+	unsigned char hash[HASH_BYTES];
+	struct aqb_msg_view v;
+	struct doubt *doubt;
+
+	r->host->msg_view(msg, &v);
+	if ((v.flags & AQB_MSG_GIVEN_ID) == 0 || window == 0) {
+		return; /* nobody can say it again so that it is known */
+	}
+	hash_id(stream, &v, hash);
+	HASH_FIND(hh, d->by_key, hash, HASH_BYTES, doubt);
+	if (doubt != NULL) {
+		HASH_DEL(d->by_key, doubt); /* to the end */
+	} else {
+		make_room(r);
+		doubt = calloc(1, sizeof *doubt);
+	}
+	if (doubt != NULL) {
+		memcpy(doubt->hash, hash, HASH_BYTES);
+		doubt->until = clock_ms() + window;
+		HASH_ADD(hh, d->by_key, hash, HASH_BYTES, doubt);
+	}
+	if (doubt == NULL || doubt->hh.tbl == NULL) {
+		free(doubt);
+		dedupe_doubt_all(r);
+	}
+}
+
+void
+dedupe_doubt_all(struct redis *r)
+{
+	r->doubts.all = clock_ms();
+}
+
+void
+dedupe_fini(struct redis *r)
+{
+	struct doubt *doubt, *next;
+
+	HASH_ITER(hh, r->doubts.by_key, doubt, next)
+	{
+		HASH_DEL(r->doubts.by_key, doubt);
+		free(doubt);
+	}
+}
+
+/* Was somebody told of this message that nobody knows? */
+static bool
+is_in_doubt(struct redis *r, const char *stream, const struct aqb_msg_view *v,
+    uint64_t window)
+{
+	const struct doubts *d = &r->doubts;
+	unsigned char hash[HASH_BYTES];
+	const struct doubt *doubt;
+
+	if (d->all != 0 && clock_ms() - d->all < window) {
+		return true; /* perhaps */
+	}
+	make_room(r);
+	if (d->by_key == NULL) {
+		return false;
+	}
+	hash_id(stream, v, hash);
+	HASH_FIND(hh, d->by_key, hash, HASH_BYTES, doubt);
+	return doubt != NULL && doubt->until > clock_ms();
+}
+
+bool
+dedupe_must_look(struct redis *r, const char *stream, const struct aqb_msg *msg,
+    uint64_t window)
+{
+	bool is_young = !r->is_first_life && clock_ms() - r->booted < window;
+	struct aqb_msg_view v;
+
+	if (!is_young && r->doubts.all == 0 && r->doubts.by_key == NULL) {
+		return false; /* as nearly always */
+	}
+	r->host->msg_view(msg, &v);
+	return (v.flags & AQB_MSG_GIVEN_ID) != 0 &&
+	    (is_young || is_in_doubt(r, stream, &v, window));
 }
 
 enum aqb_err
-dedupe_refusal(struct redis *r, const struct aqb_msg *msg, uint64_t window)
+dedupe_refusal(struct redis *r, const char *stream, const struct aqb_msg *msg,
+    uint64_t window)
 {
-	if (!is_in_doubt(r, window) || !has_given_id(r, msg)) {
+	if (!dedupe_must_look(r, stream, msg, window)) {
 		return AQB_EUNAVAIL;
 	}
-	dedupe_doubt(r);
+	dedupe_doubt(r, stream, msg, window);
 	return AQB_EUNCERTAIN;
 }
 
@@ -122,7 +225,7 @@ is_repeated(struct redis *r, struct entry *e, uint64_t era, uint64_t seq)
 	}
 }
 
-/* What Redis says of one entry.  What cannot be asked is stored. */
+/* What Redis says of one entry.  What may not be asked is stored. */
 static void
 apply(struct redis *r, struct entry *e, const redisReply *reply)
 {
@@ -137,7 +240,11 @@ apply(struct redis *r, struct entry *e, const redisReply *reply)
 	}
 }
 
-/* Those that were given up meanwhile are not there any more. */
+/*
+ * Those that were given up meanwhile are not there any more.  Nothing is known
+ * when Redis does not say now, or when something before them has to be stored
+ * again since: it may be the same message.
+ */
 static void
 apply_all(struct redis *r, const struct look *look, const redisReply *reply)
 {
@@ -145,6 +252,19 @@ apply_all(struct redis *r, const struct look *look, const redisReply *reply)
 	    reply->type == REDIS_REPLY_ARRAY && reply->elements == look->n;
 	struct entry *e = look->stream->next, *next;
 
+	switch (reply_class(reply)) {
+	case REPLY_BUSY:
+		away_while_busy(r, reply);
+		return;
+	case REPLY_ELSEWHERE:
+		link_drop(r->write, 0, "%.150s", reply_text(reply));
+		return;
+	default:
+		break;
+	}
+	if (look->stream->is_look_late) {
+		return;
+	}
 	for (size_t i = 0; e != NULL && i < look->n; e = next) {
 		next = TAILQ_NEXT(e, stream_link);
 		while (i < look->n && look->number[i] < e->number) {
@@ -201,6 +321,7 @@ dedupe_look(struct redis *r, struct entry *e)
 		return false;
 	}
 	look->stream = e->stream;
+	look->stream->is_look_late = false;
 	choose(look, e);
 	for (size_t i = 0; i < look->n; i++) {
 		r->host->msg_view(look->entry[i]->msg, &v);

@@ -9,11 +9,13 @@
  *     PREFIX:{S}:d:HASH    of sender, channel and id; the value is ERA-SEQ
  *
  * The broker knows the ids of its own life but for those of which it had to
- * say that nobody knows; of these, and of what was said before, Redis is asked
- * for as long as there can be any.
+ * say that nobody knows.  These are noted here, and Redis is asked about them
+ * when they come again; and about all, for as long as one can be of an earlier
+ * life.
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <arqonbus/message.h>
 #include <arqonbus/storage.h>
@@ -27,18 +29,33 @@ struct redis;
 const char *dedupe_key(const struct redis *r, const char *stream,
     const struct aqb_msg_view *v, char key[DEDUPE_KEY_SIZE]);
 
+struct doubt;
+
+/* Of whom nobody knows. */
+struct doubts {
+	struct doubt *by_key; /* those noted first come first */
+	uint64_t all; /* when anybody at all became one of them, ms; 0: never */
+};
+
 /* May this message have come in an earlier life, or is it in doubt? */
-bool dedupe_must_look(const struct redis *r, const struct aqb_msg *msg,
-    uint64_t window);
+bool dedupe_must_look(struct redis *r, const char *stream,
+    const struct aqb_msg *msg, uint64_t window);
 
 /* Somebody is told that nobody knows whether a message is stored, or it is
  * stored after that: who sent it may repeat it from now on. */
-void dedupe_doubt(struct redis *r);
+void dedupe_doubt(struct redis *r, const char *stream,
+    const struct aqb_msg *msg, uint64_t window);
+
+/* The same of a message of which it is not known which one it is. */
+void dedupe_doubt_all(struct redis *r);
+
+/* Forget them all. */
+void dedupe_fini(struct redis *r);
 
 /* The error for a message that was not looked for and is not stored now: no
  * more than "nobody knows" when it may be stored as an earlier one. */
-enum aqb_err dedupe_refusal(struct redis *r, const struct aqb_msg *msg,
-    uint64_t window);
+enum aqb_err dedupe_refusal(struct redis *r, const char *stream,
+    const struct aqb_msg *msg, uint64_t window);
 
 /* The entry is one that is there already: tell its sender where, and what it
  * survives there, and drop it. */

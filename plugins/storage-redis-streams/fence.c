@@ -49,7 +49,7 @@ on_fenced(redisAsyncContext *ac, void *rep, void *arg)
 	const redisReply *reply = link_reply(ac, rep);
 	struct redis *r = link_owner(ac->data);
 	bool is_first = r->era == 0;
-	bool is_same;
+	bool is_same, is_rolled_back;
 
 	(void)arg;
 	if (reply == NULL) {
@@ -67,12 +67,18 @@ on_fenced(redisAsyncContext *ac, void *rep, void *arg)
 		return;
 	}
 	r->era = (uint64_t)reply->element[0]->integer;
-	is_same = reply->element[1]->integer == 1;
+	/* Redis says whether it knows itself; but what it was told last we may
+	 * not know, if that answer was lost. */
+	is_same = reply->element[1]->integer == 1 &&
+	    strcmp(r->fenced_run, r->run) == 0 && replica_goes_on(r);
+	is_rolled_back = !is_first && !is_same;
+	r->is_first_life = is_first ? r->era == 1 : r->is_first_life;
+	memcpy(r->fenced_run, r->run, sizeof r->fenced_run);
 	r->is_fenced = true;
 	redis_set(r, r->metrics.connected, 1);
 	away_is_over(r);
-	replica_fenced(r, !is_first && !is_same);
-	write_resume(r, !is_first && !is_same);
+	replica_fenced(r, is_rolled_back);
+	write_resume(r, is_rolled_back);
 }
 
 static void

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "away.h"
 #include "redis.h"
 
 struct probing {
@@ -35,15 +36,28 @@ on_read_back(redisAsyncContext *ac, void *rep, void *arg)
 							  : AQB_EUNAVAIL);
 }
 
+/* Nothing waits: then only this will tell when Redis takes messages again. */
+static bool
+is_idle(const struct redis *r)
+{
+	return redis_is_present(r) &&
+	    r->spool.messages == r->spool.written_messages;
+}
+
 static void
 on_written(redisAsyncContext *ac, void *rep, void *arg)
 {
 	const redisReply *reply = link_reply(ac, rep);
 	struct probing *p = arg;
+	struct redis *r = p->r;
 	const char *words[] = { "GET", p->key };
 
+	if (reply_class(reply) == REPLY_FINE && r->is_away && is_idle(r)) {
+		r->busy_wait = r->busy_until = 0;
+		away_is_over(r);
+	}
 	if (reply_class(reply) != REPLY_FINE ||
-	    !link_say(p->r->read, on_read_back, p, 2, words)) {
+	    !link_say(r->read, on_read_back, p, 2, words)) {
 		conclude(p, AQB_EUNAVAIL);
 	}
 }
@@ -55,7 +69,9 @@ probe_begin(struct redis *r, aqb_ticket ticket)
 	struct probing *p;
 	const char *words[] = { "SET", NULL, NULL, "PX", "60000" };
 
-	p = redis_is_present(r) && !r->is_away ? calloc(1, sizeof *p) : NULL;
+	p = redis_is_present(r) && (!r->is_away || is_idle(r))
+	    ? calloc(1, sizeof *p)
+	    : NULL;
 	if (p == NULL) {
 		redis_fail(r, ticket, AQB_EUNAVAIL);
 		return;

@@ -27,6 +27,7 @@
 #include <arqonbus/plugin.h>
 
 #include "clock.h"
+#include "dedupe.h"
 #include "link.h"
 #include "replica.h"
 #include "reply.h"
@@ -76,13 +77,14 @@ struct redis {
 
 	/* See fence.h. */
 	char boot[33];
-	char owner[24]; /* our write connection, as Redis counts them */
-	char run[64];   /* of the Redis that was fenced last, or "" */
-	uint64_t era;   /* 0: never fenced */
+	char owner[24];      /* our write connection, as Redis counts them */
+	char run[64];        /* of the Redis that is connected to, or "" */
+	char fenced_run[64]; /* of the one that was fenced last, or "" */
+	uint64_t era;        /* 0: never fenced */
 	uint64_t booted;
-	uint64_t doubted; /* see dedupe_doubt(); 0: never */
-	bool is_fenced;   /* the write connection may write */
-	bool is_ousted;   /* another broker has the streams: we never write */
+	bool is_first_life; /* nothing can have been stored before it */
+	bool is_fenced;     /* the write connection may write */
+	bool is_ousted;     /* another broker has the streams: we never write */
 	enum aqb_stored stored_class; /* what a reply of Redis means */
 
 	/* Of the AOF: what was stored before this is on disk. */
@@ -98,6 +100,7 @@ struct redis {
 	uint64_t busy_wait;
 
 	struct replicas replicas;
+	struct doubts doubts;
 
 	struct redisReply *kept; /* see keep.h; NULL: not known */
 

@@ -2,6 +2,7 @@
 #include "replica.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "redis.h"
@@ -24,16 +25,6 @@ give_up(struct redis *r, struct entry *e)
 		    r->conf->replicas);
 	}
 	write_finish(r, e, r->stored_class);
-}
-
-static void
-give_up_all(struct redis *r)
-{
-	struct entry *e;
-
-	while ((e = TAILQ_FIRST(&r->spool.written)) != NULL) {
-		give_up(r, e);
-	}
 }
 
 /* The replicas have all that was in this round. */
@@ -137,6 +128,40 @@ disagree(struct redis *r)
 	r->replicas.is_suspect = true;
 }
 
+/* Replicas that have said that they are so far. */
+static uint64_t
+count_at(const char *info, uint64_t offset)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0;; i++) {
+		char key[24], word[512];
+		const char *at;
+
+		snprintf(key, sizeof key, "slave%u", i);
+		if (!reply_info_word(info, key, word, sizeof word)) {
+			return n;
+		}
+		at = strstr(word, ",offset=");
+		if (at != NULL && strstr(word, ",state=online,") != NULL &&
+		    strtoull(at + strlen(",offset="), NULL, 10) >= offset) {
+			n++;
+		}
+	}
+}
+
+/* WAIT tells of the newest; of what was asked about before, INFO does. */
+static bool
+is_replicated(const struct redis *r, const char *info)
+{
+	const struct replicas *reps = &r->replicas;
+
+	return reps->is_written &&
+	    (reps->count >= r->conf->replicas ||
+		(reps->offset > 0 &&
+		    count_at(info, reps->offset) >= r->conf->replicas));
+}
+
 /* The end of a round: was it about what was written? */
 static void
 on_history(redisAsyncContext *ac, void *rep, void *arg)
@@ -158,10 +183,34 @@ on_history(redisAsyncContext *ac, void *rep, void *arg)
 		return;
 	}
 	reps->known = now;
-	if (reps->is_written && reps->count >= r->conf->replicas) {
+	if (is_replicated(r, reply->str)) {
+		reps->offset = 0;
 		release(r, round);
 		ask(r);
-	} /* else: again with the next tick */
+		return;
+	}
+	/* Again with the next tick: for the same, if it is written.  Replicas
+	 * that are always a little behind would never have the newest. */
+	if (reps->is_written && reps->offset == 0 &&
+	    !reply_info(reply->str, "master_repl_offset", &reps->offset)) {
+		reps->offset = 0;
+	}
+}
+
+/* Write what the replicas must have when they have all of this round. */
+static bool
+begin_round(struct redis *r)
+{
+	struct replicas *reps = &r->replicas;
+	char key[80], value[24];
+	const char *set[] = { "SET", key, value, "PX", "60000" };
+
+	snprintf(key, sizeof key, "%s:{ctl}:wait", r->conf->prefix);
+	snprintf(value, sizeof value, "%llu", (unsigned long long)reps->round);
+	reps->round++;
+	reps->is_written = false;
+	reps->offset = 0;
+	return link_say(reps->link, on_written, NULL, 5, set);
 }
 
 static void
@@ -169,8 +218,7 @@ ask(struct redis *r)
 {
 	struct replicas *reps = &r->replicas;
 	uint64_t ms = r->conf->times.answer / 2;
-	char key[80], value[24], n[24], wait[24];
-	const char *set[] = { "SET", key, value, "PX", "60000" };
+	char n[24], wait[24];
 	const char *count[] = { "WAIT", n, wait };
 	const char *info[] = { "INFO", "replication" };
 
@@ -178,17 +226,14 @@ ask(struct redis *r)
 	    !r->is_fenced || !link_is_ready(reps->link)) {
 		return;
 	}
-	snprintf(key, sizeof key, "%s:{ctl}:wait", r->conf->prefix);
-	snprintf(value, sizeof value, "%llu", (unsigned long long)reps->round);
 	snprintf(n, sizeof n, "%u", r->conf->replicas);
 	snprintf(wait, sizeof wait, "%llu",
 	    (unsigned long long)(ms > WAIT_MAX_MS ? WAIT_MAX_MS : ms));
-	reps->is_obsolete = reps->is_written = false;
+	reps->is_obsolete = false;
 	reps->count = 0;
-	reps->is_asking = link_say(reps->link, on_written, NULL, 5, set) &&
+	reps->is_asking = (reps->offset > 0 || begin_round(r)) &&
 	    link_say(reps->link, on_counted, NULL, 3, count) &&
 	    link_say(reps->link, on_history, NULL, 2, info);
-	reps->round++;
 }
 
 static void
@@ -258,26 +303,27 @@ replica_fence(struct redis *r)
 	const char *info[] = { "INFO", "replication" };
 
 	r->replicas.seen.id[0] = '\0';
-	if (r->replicas.link != NULL) {
+	if (r->cluster == NULL) {
 		link_say(r->write, on_seen, NULL, 2, info);
 	}
+}
+
+bool
+replica_goes_on(const struct redis *r)
+{
+	return goes_on(&r->replicas.known, &r->replicas.seen);
 }
 
 void
 replica_fenced(struct redis *r, bool rolled_back)
 {
 	struct replicas *reps = &r->replicas;
-	bool is_same = !rolled_back && goes_on(&reps->known, &reps->seen);
 
 	reps->known = reps->seen;
 	reps->is_suspect = false;
-	if (!is_same) {
+	if (rolled_back) {
 		reps->is_obsolete = reps->is_asking;
-	}
-	if (!is_same && !rolled_back) {
-		/* It was no master for a while, and who was one may not have
-		 * had these. */
-		give_up_all(r);
+		reps->offset = 0;
 	}
 }
 

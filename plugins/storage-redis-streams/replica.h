@@ -43,6 +43,7 @@ struct replicas {
 	bool is_asking;       /* about the round before it */
 	bool is_obsolete;     /* it is another Redis since */
 	bool is_written;      /* of the round that is asked about */
+	uint64_t offset;      /* that has all of it; 0: not known yet */
 	uint64_t count;       /* likewise: replicas that have it */
 	bool is_suspect; /* the connections disagreed, and not agreed since */
 	bool is_short;   /* some were given up, and none went well since */
@@ -55,8 +56,12 @@ void replica_fini(struct redis *r);
 /* A new write connection: ask for the name of its history. */
 void replica_fence(struct redis *r);
 
+/* Has it been the master all the time since the last fence?  Otherwise it may
+ * have lost what it had, though it is the same process. */
+bool replica_goes_on(const struct redis *r);
+
 /* It is fenced.  What is not known to be replicated is sent again if Redis may
- * have lost it (rolled_back); else it must be of the same history. */
+ * have lost it (rolled_back). */
 void replica_fenced(struct redis *r, bool rolled_back);
 
 /* Redis has this entry. */

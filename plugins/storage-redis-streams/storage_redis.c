@@ -454,6 +454,7 @@ redis_fini(void **selfp)
 	history_fini(r);
 	resolve_fini(r);
 	write_fini(r);
+	dedupe_fini(r);
 	streams_fini(&r->streams);
 	keep_free(r);
 	free(r);
@@ -534,8 +535,11 @@ do_usage(void *self, uint64_t *messagesp, uint64_t *bytesp)
 static void
 do_cancel(void *self, aqb_ticket ticket)
 {
-	(void)ticket;
-	dedupe_doubt(self);
+	struct redis *r = self;
+
+	if (r->cluster == NULL) {
+		write_cancel(r, ticket);
+	}
 }
 
 static int

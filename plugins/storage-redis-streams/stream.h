@@ -59,9 +59,11 @@ struct stream {
 	uint64_t refreshed; /* when it was last put off that it expires, ms */
 	size_t sent;        /* entries whose reply is due */
 	size_t written;     /* entries that wait for replicas */
-	bool resend;   /* one is to be sent again: first let those come back */
-	bool looking;  /* whether the next entries are there already */
-	uint32_t life; /* counts how often it was deleted */
+	bool resend;  /* one is to be sent again: first let those come back */
+	bool looking; /* whether the next entries are there already */
+	bool
+	    is_look_late; /* something was to be sent again since it was asked */
+	uint32_t life;    /* counts how often it was deleted */
 	struct entry_list entries; /* held, sent and waiting, in order */
 	struct entry *next;        /* the first that waits, or NULL */
 	TAILQ_HEAD(question_list, question) questions; /* for its end */

@@ -15,6 +15,7 @@
 #define BACKLOG_MAX (4u << 20) /* bytes not written yet */
 #define AT_ONCE 64             /* of one stream, then another's turn */
 #define BUSY_GIVE_UP_MS 10000  /* strict: one that Redis keeps refusing */
+#define CANCEL_LOOK 4096       /* entries that one cancel is worth */
 
 static redisCallbackFn on_stored;
 static redisCallbackFn on_deleted;
@@ -66,6 +67,66 @@ static void
 drop(struct redis *r, struct entry **ep)
 {
 	spool_drop(&r->spool, r->host, ep);
+}
+
+/* Whoever is told of this one that nobody knows may say it again. */
+static void
+doubt(struct redis *r, const struct entry *e)
+{
+	if (e->msg != NULL) {
+		dedupe_doubt(r, e->stream->name, e->msg, e->dedupe_window);
+	}
+}
+
+/* May it be stored, as far as we know? */
+static bool
+is_uncertain(const struct entry *e)
+{
+	return e->is_in_doubt || e->was_stored || e->is_repeat;
+}
+
+/* What is to be said of one that is not stored from here. */
+static enum aqb_err
+refusal(struct redis *r, const struct entry *e)
+{
+	if (is_uncertain(e)) {
+		doubt(r, e);
+		return AQB_EUNCERTAIN;
+	}
+	return e->was_looked_up
+	    ? AQB_EUNAVAIL
+	    : dedupe_refusal(r, e->stream->name, e->msg, e->dedupe_window);
+}
+
+/* The entry of this ticket among those of a list; *leftp are looked at. */
+static const struct entry *
+find_ticket(const struct entry_list *list, aqb_ticket ticket, int *leftp)
+{
+	const struct entry *e;
+
+	TAILQ_FOREACH (e, list, link) {
+		if (e->ticket == ticket || *leftp == 0) {
+			return *leftp == 0 ? NULL : e;
+		}
+		(*leftp)--;
+	}
+	return NULL;
+}
+
+void
+write_cancel(struct redis *r, aqb_ticket ticket)
+{
+	int left = CANCEL_LOOK;
+	const struct entry *e = find_ticket(&r->spool.written, ticket, &left);
+
+	if (e == NULL) {
+		e = find_ticket(&r->spool.waiting, ticket, &left);
+	}
+	if (e != NULL) {
+		doubt(r, e);
+	} else if (left == 0) {
+		dedupe_doubt_all(r);
+	} /* else: it was a question of another kind */
 }
 
 /* It will not be stored. */
@@ -133,7 +194,8 @@ make_entry(struct redis *r, aqb_ticket ticket, struct stream *s,
 	    limits->durability == AQB_DURABLE_EPHEMERAL;
 	e->needs_replicas = limits->durability == AQB_DURABLE_REPLICATED &&
 	    r->replicas.link != NULL && !e->is_volatile;
-	e->was_looked_up = !dedupe_must_look(r, msg, limits->dedupe_window);
+	e->was_looked_up =
+	    !dedupe_must_look(r, s->name, msg, limits->dedupe_window);
 	s->history_size = limits->history_size;
 	s->history_ttl = limits->history_ttl;
 	return e;
@@ -153,7 +215,7 @@ write_append(struct redis *r, aqb_ticket ticket, const char *name,
 	stream_open(r, s);
 	if (r->is_ousted || s->state == STREAM_CONFLICT || is_full(r)) {
 		redis_add(r, r->metrics.refused, 1);
-		return dedupe_refusal(r, msg, limits->dedupe_window);
+		return dedupe_refusal(r, name, msg, limits->dedupe_window);
 	}
 	e = make_entry(r, ticket, s, limits, msg);
 	if (e == NULL) {
@@ -395,7 +457,7 @@ rewind_to(struct entry *e)
 	if (s->next == NULL || e->number < s->next->number) {
 		s->next = e;
 	}
-	s->resend = true;
+	s->resend = s->is_look_late = true;
 }
 
 static void
@@ -424,7 +486,6 @@ refused(struct redis *r, struct entry *e, const redisReply *reply,
 		away_while_busy(r, reply);
 	}
 	e->was_refused = true;
-	e->is_in_doubt = false;
 	rewind_to(e);
 }
 
@@ -464,7 +525,7 @@ write_finish(struct redis *r, struct entry *e, enum aqb_stored stored)
 		redis_fail(r, e->ticket, AQB_EUNCERTAIN);
 		redis_add(r, r->metrics.unreplicated, 1);
 		e->ticket = 0;
-		dedupe_doubt(r);
+		doubt(r, e);
 	}
 	if (e->is_repeat) {
 		dedupe_tell(r, &e, stored);
@@ -486,7 +547,10 @@ stored(struct redis *r, struct entry *e)
 {
 	struct stream *s = e->stream;
 
-	r->busy_wait = 0;
+	if (r->busy_wait > 0) {
+		r->busy_wait = 0;
+		away_is_over(r); /* and will not be soon */
+	}
 	s->is_confirmed = s->exists;
 	if (r->drain != 0 && e->number >= r->drain) {
 		r->drain = 0;
@@ -494,8 +558,8 @@ stored(struct redis *r, struct entry *e)
 	if (!e->was_stored) {
 		redis_add(r, r->metrics.appended, 1);
 	}
-	if (e->is_in_doubt && e->ticket == 0) {
-		dedupe_doubt(r);
+	if (e->ticket == 0 && !e->was_stored) {
+		doubt(r, e);
 	}
 	e->was_refused = e->is_in_doubt = false;
 	if (must_wait(e)) {
@@ -509,10 +573,10 @@ stored(struct redis *r, struct entry *e)
 static void
 is_behind(struct redis *r, struct entry *e, const redisReply *reply)
 {
-	bool is_waited_for = e->was_stored && e->ticket != 0;
+	bool is_open = e->was_stored ? e->ticket != 0 : e->is_in_doubt;
 
-	if (is_waited_for && e->was_refused) {
-		dedupe_doubt(r);
+	if (is_open && e->was_refused) {
+		doubt(r, e);
 		refuse(r, &e, AQB_EUNCERTAIN); /* it, or another */
 	} else if (e->was_stored || e->is_in_doubt) {
 		stored(r, e); /* it is itself */
@@ -568,6 +632,7 @@ on_deleted(redisAsyncContext *ac, void *rep, void *arg)
 
 	s->sent--;
 	if (reply == NULL) {
+		e->is_in_doubt = true;
 		rewind_to(e);
 		return;
 	}
@@ -589,7 +654,7 @@ write_refuse_all(struct redis *r, struct stream *s)
 	for (e = s->next; e != NULL; e = next) {
 		next = TAILQ_NEXT(e, stream_link);
 		if (e->state == ENTRY_WAITING) {
-			refuse(r, &e, AQB_EUNAVAIL);
+			refuse(r, &e, refusal(r, e));
 		}
 	}
 }
@@ -648,6 +713,8 @@ write_resume(struct redis *r, bool rolled_back)
 		s->resend = false;
 		s->looking = false;
 		s->exists = s->is_confirmed;
+	}
+	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
 		if (!TAILQ_EMPTY(&s->questions)) {
 			stream_open(r, s);
 		}
@@ -704,21 +771,20 @@ give_up_the_old(struct redis *r)
 	for (e = TAILQ_FIRST(&r->spool.waiting); e != NULL; e = next) {
 		next = TAILQ_NEXT(e, link);
 		if (e->since + patience > now) {
+			if (e->was_stored && e->ticket != 0) {
+				continue; /* it came before it was written */
+			}
 			break; /* the rest is younger, but for what is sent
 				* again, which nobody waits for */
 		}
 		if (e->ticket == 0 || e->state == ENTRY_SENT || e->is_early) {
 			continue;
 		}
-		if (e->is_in_doubt || e->was_stored || e->is_repeat) {
-			redis_fail(r, e->ticket, AQB_EUNCERTAIN);
+		if (is_uncertain(e)) {
+			redis_fail(r, e->ticket, refusal(r, e));
 			e->ticket = 0;
-			dedupe_doubt(r);
-		} else if (e->was_looked_up) {
-			refuse(r, &e, AQB_EUNAVAIL);
 		} else {
-			refuse(r, &e,
-			    dedupe_refusal(r, e->msg, e->dedupe_window));
+			refuse(r, &e, refusal(r, e));
 		}
 	}
 }

@@ -384,6 +384,77 @@ def strict(go):
     return run
 
 
+async def test_a_refusal_tells_nothing_of_an_earlier_try(strict, redis, proxy):
+    """What was stored, and not answered, and refused when it was sent again: nobody may say that it is nowhere."""
+    ada = await strict().client()
+    await publish(ada, "r:c", 1, 1)
+
+    def store_and_break(words, ask):
+        if is_write(words):
+            ask()
+            proxy.tamper = refuse
+            raise Gone()
+
+    proxy.tamper = store_and_break
+    await send(ada, 2, 2)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] == "unknown"
+    proxy.tamper = None
+    await send(ada, 2, 2)
+    await acked(ada, 2, 2)
+    assert stored(redis) == [1, 2]
+
+
+async def test_one_that_was_refused_once_may_have_been_stored_before(strict, redis, proxy):
+    ada = await strict(wait="30s").client()
+    await publish(ada, "r:c", 1, 1)
+    tries = 0
+
+    def store_break_refuse(words, ask):
+        nonlocal tries
+        if not is_write(words):
+            return None
+        tries += 1
+        if tries == 1:
+            ask()
+            raise Gone()
+        return b"-" + REFUSALS[0] + b"\r\n" if tries == 2 else None
+
+    proxy.tamper = store_break_refuse
+    await send(ada, 2, 2)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] == "unknown"
+    await send(ada, 2, 2)
+    await acked(ada, 2, 2)
+    assert tries == 3 and stored(redis) == [1, 2]
+
+
+async def test_a_repeat_is_looked_for_after_what_it_repeats(strict, redis, proxy):
+    """It was not there when it was looked for, but what it repeats was on its way again."""
+    broker = strict()
+    ada = await broker.client()
+    await publish(ada, "r:c", 1, 1)
+    gone_from_a_write_on(proxy)
+    await send(ada, 2, 2)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] == "unknown"
+    writes = 0
+
+    def refuse_one(words, ask):
+        nonlocal writes
+        if is_write(words):
+            writes += 1
+            if writes == 1:
+                time.sleep(0.1)  # so that the repeat is looked for behind it
+                return b"-" + REFUSALS[0] + b"\r\n"
+
+    await send(ada, 2, 2)
+    await ada.expect_nothing()
+    proxy.tamper = refuse_one
+    while (answer := await ada.receive())["type"] != "ack":
+        assert answer["payload"]["stored"] == "unknown", answer
+        await send(ada, 2, 2)
+    await publish(ada, "r:c", 3, 3)
+    assert writes > 1 and stored(redis) == [1, 2, 3]
+
+
 async def come_back(broker, go, ada):
     """The broker of another life, and the same client."""
     await asyncio.to_thread(broker.stop)
@@ -391,6 +462,151 @@ async def come_back(broker, go, ada):
     ada = await broker.client("?session=" + ada.session)
     assert ada.welcome["payload"]["resumed"]
     return broker, ada
+
+
+async def test_a_redis_that_is_too_busy_to_look_is_asked_again(go, redis, proxy):
+    broker = go()
+    ada = await broker.client()
+    await send(ada, 1, 1)
+    await acked(ada, 1, 1)
+    broker, ada = await come_back(broker, go, ada)
+    broker.errors_expected = True
+    looks = 0
+
+    def be_busy(words, ask):
+        nonlocal looks
+        if words[0] == b"MGET":
+            looks += 1
+            return b"-" + REFUSALS[3] + b"\r\n" if looks == 1 else None
+
+    proxy.tamper = be_busy
+    await send(ada, 1, 2)
+    await acked(ada, 1, 2)
+    assert looks > 1 and stored(redis) == [1, 2]
+
+
+async def test_a_repeat_of_an_earlier_life_may_be_stored(strict, redis, proxy):
+    """Before it could be looked for, nobody may say that it is nowhere."""
+    broker = strict(wait="100ms")
+    ada = await broker.client()
+    await send(ada, 1, 1)
+    await acked(ada, 1, 1)
+    broker, ada = await come_back(broker, lambda: strict(wait="100ms"), ada)
+    proxy.tamper = gone
+    await asyncio.to_thread(redis.ask, "CLIENT", "KILL", "TYPE", "normal")
+    await send(ada, 1, 1)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m1"))["stored"] == "unknown"
+    await ada.publish("r:c", {"n": 2}, ack=True)  # nobody can have said this before
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE"))["stored"] is False
+    proxy.tamper = None
+    await send(ada, 1, 1)
+    await acked(ada, 1, 1)
+    assert stored(redis) == [1]
+
+
+async def test_what_is_refused_is_known_to_be_new_beside_what_is_not_known(strict, redis, proxy):
+    """One is left open; others, which were never sent, are not."""
+    ada = await strict().client()
+    await publish(ada, "r:c", 1, 1)
+    gone_from_a_write_on(proxy)
+    await send(ada, 2, 2)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] == "unknown"
+    await send(ada, 2, 4)
+    answers = {}
+    for _ in range(3):
+        answer = await ada.expect(type="error")
+        answers[answer["request_id"]] = answer["payload"]["stored"]
+    assert answers == {"m2": "unknown", "m3": False, "m4": False}
+
+
+async def test_a_rollback_is_seen_though_the_answer_that_told_of_it_was_lost(go, redis, proxy):
+    """The fence was done: Redis knows itself when it is asked again."""
+    broker = go("--set", "storage-redis-streams.hold=60s")
+    ada = await broker.client()
+    await send(ada, 1, 5)
+    await acked(ada, 1, 5)
+    lost = []
+
+    def lose_the_answer(words, ask):
+        if words[0] == b"EVAL" and words[3].endswith(b"{ctl}:meta"):
+            ask()
+            lost.append(words)
+            proxy.tamper = None
+            raise Gone()
+
+    proxy.tamper = lose_the_answer
+    redis.kill()
+    shutil.rmtree(os.path.join(redis.dir, "appendonlydir"))
+    redis.start()
+    await state(broker, "degraded")
+    await state(broker, "ok")
+    await send(ada, 6, 6)
+    await acked(ada, 6, 6)
+    assert lost and stored(redis) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_what_a_master_lost_while_it_was_none_is_stored_again(go, redis, proxy):
+    """It is the same process, and says that it knows itself."""
+    redis.ask("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+    other = Redis("--replicaof", "127.0.0.1", str(redis.port), "--repl-diskless-sync-delay", "0")
+    try:
+        while "master_link_status:up" not in other.ask("INFO", "replication"):
+            await asyncio.sleep(0.02)
+        broker = go("--set", "storage-redis-streams.hold=60s")
+        ada = await broker.client()
+        await send(ada, 1, 1)
+        await acked(ada, 1, 1)
+        while not [k for k in other.ask("KEYS", "*") if k.endswith(":c:r:c")]:
+            await asyncio.sleep(0.02)
+        other.ask("REPLICAOF", "NO", "ONE")
+        await send(ada, 2, 5)
+        await acked(ada, 2, 5)
+        redis.ask("REPLICAOF", "127.0.0.1", str(other.port))
+        while "master_link_status:up" not in redis.ask("INFO", "replication"):
+            await asyncio.sleep(0.02)
+        assert stored(redis) == [1]
+        redis.ask("REPLICAOF", "NO", "ONE")
+        redis.ask("CLIENT", "KILL", "TYPE", "normal")
+        await send(ada, 6, 6)
+        await acked(ada, 6, 6)
+        assert stored(redis) == [1, 2, 3, 4, 5, 6]
+    finally:
+        other.close()
+
+
+async def test_one_refusal_does_not_make_redis_away(strict, redis, proxy):
+    """What is sent again goes well before it counts as away, and then nobody says anything for a while."""
+    broker = strict(wait="30s")
+    ada = await broker.client()
+    await publish(ada, "r:c", 1, 1)
+
+    def refuse_once(words, ask):
+        if is_write(words):
+            proxy.tamper = None
+            return b"-" + REFUSALS[0] + b"\r\n"
+
+    proxy.tamper = refuse_once
+    await send(ada, 2, 2)
+    await acked(ada, 2, 2)
+    for n in range(20):
+        await ada.join(f"r:quiet{n}")
+        await asyncio.sleep(0.02)
+    assert "Redis is away" not in broker.log()
+
+
+async def test_when_redis_takes_messages_again_nobody_need_say_one(strict, redis, proxy):
+    """What was refused is given up, /health says degraded, and so nobody comes: until the probe goes well."""
+    broker = strict()
+    ada = await broker.client()
+    await publish(ada, "r:c", 1, 1)
+    redis.ask("CONFIG", "SET", "maxmemory", "1")
+    await send(ada, 2, 2)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] is False
+    await state(broker, "degraded")
+    await ada.refused("STORAGE_UNAVAILABLE", "join_channel", channel="r:another")
+    redis.ask("CONFIG", "SET", "maxmemory", "0")
+    await state(broker, "ok")
+    await ada.join("r:another")
 
 
 @pytest.mark.parametrize("ids", [["9999999999999-0"], ["9999999999999-0", "9999999999999-1"]])
@@ -438,6 +654,46 @@ async def test_many_who_read_while_there_is_no_connection_for_it_are_answered(go
         assert [m["payload"]["n"] for m in result["messages"]] == list(range(41 - n, 46))
     proxy.tamper = None
     await acked(ada, 6, 45)
+
+
+async def test_a_channel_that_was_dropped_stays_dropped(strict, redis, proxy):
+    """Redis did not hear of it, and came back when those who wait are told that nobody knows."""
+    broker = strict()
+    admin = await broker.admin()
+    await publish(admin, "r:c", 1, 3)
+    proxy.tamper = lambda words, ask: gone(words, ask) if words[0] == b"DEL" else None
+    await admin.send(type="command", id="d", command="delete_channel", channel="r:c", force=True)
+    await asyncio.to_thread(broker.wait_log, "connection lost")
+    proxy.tamper = gone
+    for _ in range(2):
+        await admin.send(type="event", channel="r:other", payload={"n": 1}, ack=True)
+        while (await admin.receive())["type"] != "error":
+            pass
+    proxy.tamper = None
+    await state(broker, "ok")
+    (ack,) = await publish(admin, "r:c", 4, 4)
+    assert ack["payload"]["seq"] == 1
+    assert stored(redis) == [4]
+
+
+async def test_who_is_ousted_does_not_say_that_what_it_sent_is_nowhere(strict, redis, proxy):
+    broker = strict(wait="30s")
+    ada = await broker.client()
+    await publish(ada, "r:c", 1, 1)
+
+    def store_and_oust(words, ask):
+        if is_write(words):
+            ask()
+            proxy.tamper = None
+            redis.ask("HSET", next(k for k in redis.ask("KEYS", "*") if k.endswith("{ctl}:meta")), "boot", "another")
+            raise Gone()
+
+    proxy.tamper = store_and_oust
+    await send(ada, 2, 2)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] == "unknown"
+    await send(ada, 3, 3)
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m3"))["stored"] is False
+    assert stored(redis) == [1, 2]
 
 
 async def test_a_sentinel_behind_many_that_say_nothing_is_reached(start, redis):
