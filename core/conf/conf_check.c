@@ -7,6 +7,7 @@
 #include "base/why.h"
 #include "conf/conf.h"
 #include "conf/conf_table.h"
+#include "conf/option.h"
 
 /* Where the value of an option came from, for a sentence. */
 static const char *
@@ -150,42 +151,6 @@ check_names(const struct conf *c, struct aqb_why *why)
 	return err;
 }
 
-int
-conf_check(const struct conf *c, struct aqb_why *why)
-{
-	const struct conf_server *s = &c->server;
-
-	/* A message grows on its way: its envelope, and base64 of bytes. */
-	if (s->outbox_limit < 2 * s->max_message_size) {
-		return refuse(why, AQB_EINVAL,
-		    "%s: outbox_limit: below twice max_message_size, so that such a message might not be delivered; raise it",
-		    origin_of(c, "server", "outbox_limit"));
-	}
-	if (c->telemetry.enabled && s->port != 0 &&
-	    s->port == c->telemetry.port &&
-	    strcmp(s->host, c->telemetry.host) == 0) {
-		return refuse(why, AQB_EINVAL,
-		    "%s: port: %u is the data port already; choose another",
-		    origin_of(c, "telemetry", "port"), s->port);
-	}
-	return check_names(c, why);
-}
-
-static bool
-is_loopback(const char *host)
-{
-	struct in_addr v4;
-	struct in6_addr v6;
-
-	if (strcmp(host, "localhost") == 0) {
-		return true;
-	}
-	if (inet_pton(AF_INET, host, &v4) == 1) {
-		return ntohl(v4.s_addr) >> 24 == 127;
-	}
-	return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 /* The last value that was shown for one key. */
 struct last {
 	const char *key;
@@ -204,9 +169,10 @@ keep_last(void *arg, const struct conf_set *set, struct aqb_why *why)
 	return AQB_OK;
 }
 
-/* What the telemetry plugin will be told for a key; NULL: the default. */
+/* What a plugin will be told for a key; NULL: the default. */
 static const struct conf_set *
-telemetry_set(const struct conf *c, const char *key)
+plugin_set(const struct conf *c, const char *plugin, const char *kind,
+    const char *key)
 {
 	const struct aqb_option known[] = {
 		{ .name = key, .type = AQB_OPT_STRING },
@@ -214,16 +180,82 @@ telemetry_set(const struct conf *c, const char *key)
 	};
 	struct last last = { .key = key };
 
-	conf_plugin_values(c, "telemetry-websocket", "telemetry", known,
-	    keep_last, &last, NULL);
+	conf_plugin_values(c, plugin, kind, known, keep_last, &last, NULL);
 	return last.set;
+}
+
+/* A storage that takes itself for one of several would not see that another
+ * broker uses its streams, and the bus would know nothing of that one. */
+static int
+check_cluster(const struct conf *c, struct aqb_why *why)
+{
+	static const struct aqb_option options[] = {
+		AQB_BOOL("cluster", struct conf_storage, cluster, "no", ""),
+		AQB_OPTIONS_END,
+	};
+	const struct conf_set *set =
+	    c->storage.backend != CONF_STORAGE_REDIS_STREAMS
+	    ? NULL
+	    : plugin_set(c, "storage-redis-streams", "storage", "cluster");
+	struct conf_storage told = { .cluster = false };
+
+	if (set == NULL || c->storage.cluster ||
+	    option_set(options, set->key, set->value, set->origin, &told,
+		why) != AQB_OK ||
+	    !told.cluster) {
+		return AQB_OK; /* what is no value is said where it is used */
+	}
+	return refuse(why, AQB_EINVAL,
+	    "%s: cluster: yes for the storage alone; set cluster = yes in [storage] instead",
+	    set->origin);
+}
+
+int
+conf_check(const struct conf *c, struct aqb_why *why)
+{
+	const struct conf_server *s = &c->server;
+	int err;
+
+	/* A message grows on its way: its envelope, and base64 of bytes. */
+	if (s->outbox_limit < 2 * s->max_message_size) {
+		return refuse(why, AQB_EINVAL,
+		    "%s: outbox_limit: below twice max_message_size, so that such a message might not be delivered; raise it",
+		    origin_of(c, "server", "outbox_limit"));
+	}
+	if (c->telemetry.enabled && s->port != 0 &&
+	    s->port == c->telemetry.port &&
+	    strcmp(s->host, c->telemetry.host) == 0) {
+		return refuse(why, AQB_EINVAL,
+		    "%s: port: %u is the data port already; choose another",
+		    origin_of(c, "telemetry", "port"), s->port);
+	}
+	err = check_cluster(c, why);
+	return err != AQB_OK ? err : check_names(c, why);
+}
+
+static bool
+is_loopback(const char *host)
+{
+	struct in_addr v4;
+	struct in6_addr v6;
+
+	if (strcmp(host, "localhost") == 0) {
+		return true;
+	}
+	if (inet_pton(AF_INET, host, &v4) == 1) {
+		return ntohl(v4.s_addr) >> 24 == 127;
+	}
+	return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 static int
 check_telemetry(const struct conf *c, struct aqb_why *why)
 {
-	const struct conf_set *host = telemetry_set(c, "host");
-	const struct conf_set *token = telemetry_set(c, "token");
+	const char *plugin = "telemetry-websocket";
+	const struct conf_set *host =
+	    plugin_set(c, plugin, "telemetry", "host");
+	const struct conf_set *token =
+	    plugin_set(c, plugin, "telemetry", "token");
 
 	if (!c->telemetry.enabled || host == NULL || is_loopback(host->value) ||
 	    (token != NULL && token->value[0] != '\0')) {

@@ -669,6 +669,12 @@ async def test_r20_a_name_that_takes_long_holds_up_nobody(start):
     broker.errors_expected = True
 
 
+def test_a_storage_of_several_brokers_is_refused_to_one_that_is_alone(go):
+    with pytest.raises(AssertionError, match="cluster: yes for the storage alone; set cluster = yes in .storage."):
+        go("--set", "storage-redis-streams.cluster=yes")
+    go("--set", "storage-redis-streams.cluster=no")
+
+
 @pytest.mark.parametrize("url,why", [
     ("http://x", "begins with none of redis://"), ("rediss://x", "no TLS to Redis"), ("redis://", "host is missing"),
     ("redis://h:0", "is no port"), ("redis://h:99999", "is no port"), ("redis://h/x", "is no database"),
