@@ -7,6 +7,7 @@
 #include "write.h"
 
 #define BUSY_MIN_MS 50
+#define BUSY_GIVE_UP_MS 10000
 
 static void
 refuse_questions(struct redis *r)
@@ -88,6 +89,14 @@ away_is_over(struct redis *r)
 	redis_set(r, r->metrics.away, 0);
 	r->host->log(r->host, AQB_INFO,
 	    "Redis is back; %zu messages wait to be stored", waiting);
+}
+
+uint64_t
+away_patience(const struct redis *r)
+{
+	return r->busy_wait > 0 && r->conf->spool_wait > BUSY_GIVE_UP_MS
+	    ? BUSY_GIVE_UP_MS
+	    : r->conf->spool_wait;
 }
 
 bool

@@ -27,6 +27,10 @@ void away_while_busy(struct redis *r, const redisReply *reply);
 /* It can be written to again. */
 void away_is_over(struct redis *r);
 
+/* Who waits for Redis waits so long, ms, and not so long for one that is there
+ * and refuses. */
+uint64_t away_patience(const struct redis *r);
+
 /* Do messages go before they are stored? */
 bool away_is_early(const struct redis *r);
 

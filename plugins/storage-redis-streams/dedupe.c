@@ -22,6 +22,7 @@
 #define HASH_BYTES 16
 #define AT_ONCE 64 /* entries that Redis is asked about */
 #define DOUBTS_MAX 100000
+#define CANCEL_LOOK 4096 /* entries that one cancel is worth */
 
 /* A question to Redis. */
 struct look {
@@ -89,15 +90,15 @@ make_room(struct redis *r)
 	    (oldest->until <= clock_ms() ||
 		HASH_COUNT(d->by_key) >= DOUBTS_MAX)) {
 		if (oldest->until > clock_ms()) {
-			dedupe_doubt_all(r); /* it may be anybody now */
+			d->all = clock_ms(); /* it may be anybody now */
 		}
 		HASH_DEL(d->by_key, oldest);
 		free(oldest);
 	}
 }
 
-void
-dedupe_doubt(struct redis *r, const char *stream, const struct aqb_msg *msg,
+static void
+note(struct redis *r, const char *stream, const struct aqb_msg *msg,
     uint64_t window)
 {
 	struct doubts *d = &r->doubts;
@@ -124,14 +125,47 @@ dedupe_doubt(struct redis *r, const char *stream, const struct aqb_msg *msg,
 	}
 	if (doubt == NULL || doubt->hh.tbl == NULL) {
 		free(doubt);
-		dedupe_doubt_all(r);
+		d->all = clock_ms();
 	}
 }
 
 void
-dedupe_doubt_all(struct redis *r)
+dedupe_doubt(struct redis *r, const struct entry *e)
 {
-	r->doubts.all = clock_ms();
+	if (e->msg != NULL) {
+		note(r, e->stream->name, e->msg, e->dedupe_window);
+	}
+}
+
+/* The entry of this ticket among those of a list; *leftp are looked at. */
+static const struct entry *
+find_ticket(const struct entry_list *list, aqb_ticket ticket, int *leftp)
+{
+	const struct entry *e;
+
+	TAILQ_FOREACH (e, list, link) {
+		if (e->ticket == ticket || *leftp == 0) {
+			return *leftp == 0 ? NULL : e;
+		}
+		(*leftp)--;
+	}
+	return NULL;
+}
+
+void
+dedupe_cancel(struct redis *r, aqb_ticket ticket)
+{
+	int left = CANCEL_LOOK;
+	const struct entry *e = find_ticket(&r->spool.written, ticket, &left);
+
+	if (e == NULL) {
+		e = find_ticket(&r->spool.waiting, ticket, &left);
+	}
+	if (e != NULL) {
+		dedupe_doubt(r, e);
+	} else if (left == 0) {
+		r->doubts.all = clock_ms();
+	} /* else: it was a question of another kind */
 }
 
 void
@@ -189,7 +223,7 @@ dedupe_refusal(struct redis *r, const char *stream, const struct aqb_msg *msg,
 	if (!dedupe_must_look(r, stream, msg, window)) {
 		return AQB_EUNAVAIL;
 	}
-	dedupe_doubt(r, stream, msg, window);
+	note(r, stream, msg, window);
 	return AQB_EUNCERTAIN;
 }
 

@@ -43,11 +43,10 @@ bool dedupe_must_look(struct redis *r, const char *stream,
 
 /* Somebody is told that nobody knows whether a message is stored, or it is
  * stored after that: who sent it may repeat it from now on. */
-void dedupe_doubt(struct redis *r, const char *stream,
-    const struct aqb_msg *msg, uint64_t window);
+void dedupe_doubt(struct redis *r, const struct entry *e);
 
-/* The same of a message of which it is not known which one it is. */
-void dedupe_doubt_all(struct redis *r);
+/* The same of whoever waits for this ticket. */
+void dedupe_cancel(struct redis *r, aqb_ticket ticket);
 
 /* Forget them all. */
 void dedupe_fini(struct redis *r);

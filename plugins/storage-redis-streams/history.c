@@ -56,6 +56,7 @@ static void
 read_free(struct read *rd)
 {
 	TAILQ_REMOVE(&rd->r->reads->open, rd, link);
+	rd->stream->readers--;
 	for (size_t i = 0; i < rd->n; i++) {
 		rd->r->host->msg_unref(&rd->msg[i]);
 	}
@@ -623,6 +624,7 @@ history_read(struct redis *r, aqb_ticket ticket, const char *name,
 	}
 	rd->r = r;
 	rd->stream = s;
+	s->readers++;
 	rd->asked = clock_ms();
 	rd->range = *range;
 	rd->range.from = NULL;

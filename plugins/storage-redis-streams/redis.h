@@ -49,6 +49,7 @@ struct redis_conf {
 	uint64_t stop_wait;
 	uint64_t away_after;
 	uint64_t node_ttl;
+	uint32_t streams;  /* that are known without asking Redis */
 	uint32_t replicas; /* that must have what is `replicated`; 0: none is */
 	uint64_t replica_wait;
 	bool check;

@@ -27,6 +27,7 @@ conclude(struct resolving *q, enum aqb_err err)
 	struct aqb_answer answer = { .size = sizeof answer };
 
 	LIST_REMOVE(q, link);
+	q->stream->readers--;
 	stream_position(q->stream, q->stream->era, q->seq, &answer.pos);
 	q->r->host->answer(q->r->host, q->ticket, err,
 	    err == AQB_OK ? &answer : NULL);
@@ -167,6 +168,7 @@ resolve(struct redis *r, aqb_ticket ticket, const char *name,
 		.era = era,
 		.seq = since->seq,
 		.since = clock_ms() };
+	s->readers++;
 	LIST_INSERT_HEAD(&r->resolving, q, link);
 	if (era == s->era || is_spooled(s, era, since->seq)) {
 		conclude(q, AQB_OK);

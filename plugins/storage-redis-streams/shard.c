@@ -14,7 +14,6 @@
 #define DUE_MAX 4096           /* replies */
 #define BACKLOG_MAX (4u << 20) /* bytes not written yet */
 #define AT_ONCE 64             /* of one shard, then another's turn */
-#define BUSY_GIVE_UP_MS 10000
 
 static redisCallbackFn on_done;
 
@@ -521,8 +520,7 @@ static void
 give_up_the_old(struct redis *r, struct shard *sh)
 {
 	uint64_t now = clock_ms();
-	uint64_t patience =
-	    r->busy_wait > 0 ? BUSY_GIVE_UP_MS : r->conf->spool_wait;
+	uint64_t patience = away_patience(r);
 	struct post *post, *next;
 
 	/* What is done, and held, comes first. */

@@ -64,6 +64,11 @@ leave_list(struct spool *s, struct entry *e)
 	}
 	s->messages--;
 	s->bytes -= e->bytes;
+	if (e->was_held) {
+		e->was_held = false;
+		s->again_messages--;
+		s->again_bytes -= e->bytes;
+	}
 }
 
 void
@@ -107,6 +112,9 @@ spool_unhold(struct spool *s, struct entry *e)
 		TAILQ_INSERT_HEAD(&s->waiting, e, link); /* by their age */
 	} else {
 		TAILQ_INSERT_TAIL(&s->waiting, e, link);
+		e->was_held = true;
+		s->again_messages++;
+		s->again_bytes += e->bytes;
 	}
 	s->messages++;
 	s->bytes += e->bytes;

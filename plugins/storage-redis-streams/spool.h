@@ -43,6 +43,7 @@ struct entry {
 	bool is_early;       /* its place was told before it was stored */
 	bool is_provisional; /* and is not the one it will get */
 	bool was_stored;     /* it is sent again */
+	bool was_held;       /* likewise; the limit of the hold is its limit */
 	bool is_in_doubt;    /* likewise, it may be there or not */
 	bool was_refused;    /* likewise, it was certainly not stored */
 	bool was_looked_up;  /* or need not be */
@@ -60,9 +61,10 @@ struct spool {
 	struct entry_list written; /* the oldest first */
 	struct entry_list held;    /* likewise */
 	uint64_t next;
-	size_t messages, bytes;           /* waiting, sent and written */
-	size_t written_messages;          /* written */
-	size_t held_messages, held_bytes; /* held */
+	size_t messages, bytes;             /* waiting, sent and written */
+	size_t again_messages, again_bytes; /* of them, those that were held */
+	size_t written_messages;            /* written */
+	size_t held_messages, held_bytes;   /* held */
 };
 
 void spool_init(struct spool *s);

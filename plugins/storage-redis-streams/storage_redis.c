@@ -84,6 +84,9 @@ static const struct aqb_option redis_options[] = {
 	    "durability replicated; 0 refuses such channels"),
 	AQB_DURATION("replica_wait", struct redis_conf, replica_wait, 1, MINUTE,
 	    "10s", "how long they are waited for"),
+	AQB_U32("streams", struct redis_conf, streams, 1, 10000000, "100000",
+	    "channels of which it is remembered where they end; over it Redis "
+	    "is asked again about those that were not used for long"),
 	AQB_DURATION("stream_ttl", struct redis_conf, stream_ttl, MINUTE,
 	    3650 * DAY, "7d",
 	    "how long the stream of a channel without history_ttl is kept "
@@ -376,6 +379,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	replica_tick(r);
 	if (r->cluster != NULL) {
 		shared_tick(r);
+	} else {
+		streams_forget_some(r);
 	}
 	history_go_on(r);
 	resolve_go_on(r);
@@ -538,7 +543,7 @@ do_cancel(void *self, aqb_ticket ticket)
 	struct redis *r = self;
 
 	if (r->cluster == NULL) {
-		write_cancel(r, ticket);
+		dedupe_cancel(r, ticket);
 	}
 }
 

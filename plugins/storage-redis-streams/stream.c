@@ -17,6 +17,7 @@
 #include "shared.h"
 #include "write.h"
 
+#define FORGET_AT_ONCE 1000
 #define META_TTL_MS "2592000000" /* 30 days */
 
 void
@@ -24,6 +25,7 @@ streams_init(struct streams *all)
 {
 	all->by_name = NULL;
 	TAILQ_INIT(&all->working);
+	TAILQ_INIT(&all->used);
 }
 
 static void
@@ -112,7 +114,38 @@ stream_new(struct redis *r, const char *name)
 		stream_free(s);
 		return NULL;
 	}
+	TAILQ_INSERT_TAIL(&r->streams.used, s, used);
 	return s;
+}
+
+/* Nobody holds it, and Redis has all that there is to know about it. */
+static bool
+is_unused(const struct stream *s)
+{
+	return TAILQ_EMPTY(&s->entries) && TAILQ_EMPTY(&s->questions) &&
+	    s->sent == 0 && s->readers == 0 && !s->has_work && !s->looking &&
+	    s->state != STREAM_OPENING && !s->is_provisional &&
+	    !(s->is_ahead && s->exists) && s->mending == NULL;
+}
+
+void
+streams_forget_some(struct redis *r)
+{
+	struct streams *all = &r->streams;
+	struct stream *s;
+
+	for (int i = 0;
+	     i < FORGET_AT_ONCE && HASH_COUNT(all->by_name) > r->conf->streams;
+	     i++) {
+		s = TAILQ_FIRST(&all->used);
+		TAILQ_REMOVE(&all->used, s, used);
+		if (is_unused(s)) {
+			HASH_DEL(all->by_name, s);
+			stream_free(s);
+		} else {
+			TAILQ_INSERT_TAIL(&all->used, s, used);
+		}
+	}
 }
 
 struct stream *
@@ -121,7 +154,14 @@ stream_get(struct redis *r, const char *name)
 	struct stream *s;
 
 	HASH_FIND(hh, r->streams.by_name, name, strlen(name), s);
-	return s != NULL ? s : stream_new(r, name);
+	if (s == NULL) {
+		return stream_new(r, name);
+	}
+	if (TAILQ_NEXT(s, used) != NULL) {
+		TAILQ_REMOVE(&r->streams.used, s, used);
+		TAILQ_INSERT_TAIL(&r->streams.used, s, used);
+	}
+	return s;
 }
 
 void

@@ -69,6 +69,9 @@ struct stream {
 	TAILQ_HEAD(question_list, question) questions; /* for its end */
 	bool has_work;
 	TAILQ_ENTRY(stream) work;
+	size_t readers; /* questions to Redis that are about it */
+	bool is_ahead;  /* it gave places to what is not kept */
+	TAILQ_ENTRY(stream) used;
 	struct mending *mending; /* of several brokers: see mend.h, or NULL */
 	UT_hash_handle hh;
 };
@@ -76,6 +79,7 @@ struct stream {
 struct streams {
 	struct stream *by_name;
 	TAILQ_HEAD(stream_list, stream) working; /* with entries to be sent */
+	struct stream_list used; /* all, what was asked for last is last */
 };
 
 void streams_init(struct streams *all);
@@ -84,6 +88,10 @@ void streams_fini(struct streams *all);
 
 /* The stream of this name, made if need be; NULL without memory. */
 struct stream *stream_get(struct redis *r, const char *name);
+
+/* Forget some of those that were not asked for for long, if there are many:
+ * Redis knows where they end.  Names are the peers' choice. */
+void streams_forget_some(struct redis *r);
 
 /* Ask Redis where it ends, if it can be asked and was not. */
 void stream_open(struct redis *r, struct stream *s);

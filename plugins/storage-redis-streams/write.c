@@ -14,8 +14,6 @@
 #define DUE_MAX 4096           /* replies */
 #define BACKLOG_MAX (4u << 20) /* bytes not written yet */
 #define AT_ONCE 64             /* of one stream, then another's turn */
-#define BUSY_GIVE_UP_MS 10000  /* strict: one that Redis keeps refusing */
-#define CANCEL_LOOK 4096       /* entries that one cancel is worth */
 
 static redisCallbackFn on_stored;
 static redisCallbackFn on_deleted;
@@ -41,6 +39,7 @@ place(struct redis *r, struct entry *e)
 		e->era = s->era;
 		e->seq = ++s->seq;
 		e->is_provisional = s->is_provisional;
+		s->is_ahead = s->is_ahead || e->is_volatile;
 	}
 }
 
@@ -69,15 +68,6 @@ drop(struct redis *r, struct entry **ep)
 	spool_drop(&r->spool, r->host, ep);
 }
 
-/* Whoever is told of this one that nobody knows may say it again. */
-static void
-doubt(struct redis *r, const struct entry *e)
-{
-	if (e->msg != NULL) {
-		dedupe_doubt(r, e->stream->name, e->msg, e->dedupe_window);
-	}
-}
-
 /* May it be stored, as far as we know? */
 static bool
 is_uncertain(const struct entry *e)
@@ -90,43 +80,12 @@ static enum aqb_err
 refusal(struct redis *r, const struct entry *e)
 {
 	if (is_uncertain(e)) {
-		doubt(r, e);
+		dedupe_doubt(r, e);
 		return AQB_EUNCERTAIN;
 	}
 	return e->was_looked_up
 	    ? AQB_EUNAVAIL
 	    : dedupe_refusal(r, e->stream->name, e->msg, e->dedupe_window);
-}
-
-/* The entry of this ticket among those of a list; *leftp are looked at. */
-static const struct entry *
-find_ticket(const struct entry_list *list, aqb_ticket ticket, int *leftp)
-{
-	const struct entry *e;
-
-	TAILQ_FOREACH (e, list, link) {
-		if (e->ticket == ticket || *leftp == 0) {
-			return *leftp == 0 ? NULL : e;
-		}
-		(*leftp)--;
-	}
-	return NULL;
-}
-
-void
-write_cancel(struct redis *r, aqb_ticket ticket)
-{
-	int left = CANCEL_LOOK;
-	const struct entry *e = find_ticket(&r->spool.written, ticket, &left);
-
-	if (e == NULL) {
-		e = find_ticket(&r->spool.waiting, ticket, &left);
-	}
-	if (e != NULL) {
-		doubt(r, e);
-	} else if (left == 0) {
-		dedupe_doubt_all(r);
-	} /* else: it was a question of another kind */
 }
 
 /* It will not be stored. */
@@ -172,8 +131,11 @@ finish_volatile(struct redis *r, struct entry **ep)
 static bool
 is_full(const struct redis *r)
 {
-	return r->spool.messages >= r->conf->spool_messages ||
-	    r->spool.bytes >= r->conf->spool_size;
+	const struct spool *s = &r->spool;
+
+	/* What is stored again has its limit in the hold. */
+	return s->messages - s->again_messages >= r->conf->spool_messages ||
+	    s->bytes - s->again_bytes >= r->conf->spool_size;
 }
 
 static struct entry *
@@ -525,7 +487,7 @@ write_finish(struct redis *r, struct entry *e, enum aqb_stored stored)
 		redis_fail(r, e->ticket, AQB_EUNCERTAIN);
 		redis_add(r, r->metrics.unreplicated, 1);
 		e->ticket = 0;
-		doubt(r, e);
+		dedupe_doubt(r, e);
 	}
 	if (e->is_repeat) {
 		dedupe_tell(r, &e, stored);
@@ -559,7 +521,7 @@ stored(struct redis *r, struct entry *e)
 		redis_add(r, r->metrics.appended, 1);
 	}
 	if (e->ticket == 0 && !e->was_stored) {
-		doubt(r, e);
+		dedupe_doubt(r, e);
 	}
 	e->was_refused = e->is_in_doubt = false;
 	if (must_wait(e)) {
@@ -576,7 +538,7 @@ is_behind(struct redis *r, struct entry *e, const redisReply *reply)
 	bool is_open = e->was_stored ? e->ticket != 0 : e->is_in_doubt;
 
 	if (is_open && e->was_refused) {
-		doubt(r, e);
+		dedupe_doubt(r, e);
 		refuse(r, &e, AQB_EUNCERTAIN); /* it, or another */
 	} else if (e->was_stored || e->is_in_doubt) {
 		stored(r, e); /* it is itself */
@@ -762,10 +724,7 @@ static void
 give_up_the_old(struct redis *r)
 {
 	uint64_t now = clock_ms();
-	uint64_t patience =
-	    r->busy_wait > 0 && r->conf->spool_wait > BUSY_GIVE_UP_MS
-	    ? BUSY_GIVE_UP_MS
-	    : r->conf->spool_wait;
+	uint64_t patience = away_patience(r);
 	struct entry *e, *next;
 
 	for (e = TAILQ_FIRST(&r->spool.waiting); e != NULL; e = next) {

@@ -21,9 +21,6 @@ int write_append(struct redis *r, aqb_ticket ticket, const char *name,
 /* Delete the stream, after all that was appended before. */
 int write_forget(struct redis *r, aqb_ticket ticket, const char *name);
 
-/* Whoever waited for this ticket was told that nobody knows. */
-void write_cancel(struct redis *r, aqb_ticket ticket);
-
 /* This stream may have something to send. */
 void write_work(struct redis *r, struct stream *s);
 

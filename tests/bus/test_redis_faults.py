@@ -707,3 +707,48 @@ async def test_a_sentinel_behind_many_that_say_nothing_is_reached(start, redis):
     finally:
         for server in [*silent, sentinel.server]:
             server.close()
+
+
+async def test_what_is_stored_again_takes_no_room_of_what_is_new(strict, redis, proxy):
+    """The hold has its own limit: after a restart of Redis nobody is refused because of it."""
+    broker = strict("--set", "storage-redis-streams.hold=60s", "--set", "storage-redis-streams.spool_messages=20",
+                    wait="30s")
+    ada = await broker.client()
+    for n in range(1, 51, 10):
+        await publish(ada, "r:c", n, n + 9)
+
+    def be_slow(words, ask):
+        if is_write(words):
+            time.sleep(0.02)
+
+    proxy.tamper = be_slow
+    redis.kill()
+    redis.start()
+    while redis.ask("INFO", "commandstats").find("cmdstat_xadd:") < 0:
+        await asyncio.sleep(0.01)
+    await publish(ada, "r:c", 51, 60)
+    proxy.tamper = None
+    assert stored(redis) == list(range(1, 61))
+
+
+async def test_channels_that_are_not_used_are_forgotten_and_go_on_where_they_were(go, redis):
+    """Redis knows where they end."""
+    broker = go("--set", "storage-redis-streams.streams=10", "--set", "storage-redis-streams.hold=0")
+    ada, bob = await broker.client(), await broker.client()
+    await bob.join("r:c")
+    acks = await publish(ada, "r:c", 1, 5)
+    redis.ask("CONFIG", "RESETSTAT")
+    for round in range(2):
+        for n in range(30):
+            (ack,) = await publish(ada, f"r:other{n}", round, round)
+            assert ack["payload"]["seq"] == round + 1
+        await asyncio.sleep(0.2)  # two ticks
+    (ack,) = await publish(ada, "r:c", 6, 6)
+    assert (ack["payload"]["seq"], ack["payload"]["epoch"]) == (6, acks[0]["payload"]["epoch"])
+    await numbers(bob, 1, 6)
+    carl = await broker.client()
+    since = {"seq": 2, "epoch": acks[0]["payload"]["epoch"]}
+    assert (await carl.join("r:c", since=since))["recovered"]
+    await numbers(carl, 3, 6)
+    asked = int(re.search(r"cmdstat_xinfo\|stream:calls=(\d+)", redis.ask("INFO", "commandstats"))[1])
+    assert asked > 50  # each of them twice
