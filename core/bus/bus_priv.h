@@ -111,6 +111,8 @@ void bus_deliver(struct bus *bus, uint32_t lane, struct aqb_msg *msg,
 
 /* Read nothing more from a client until memory is there again. */
 void bus_pause(struct client *client);
+/* Read again, whatever is short: it has to say something that frees some. */
+void bus_resume(struct client *client);
 
 /* Send a text of our own making, and count its failure to be made. */
 struct buf;

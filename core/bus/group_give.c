@@ -153,6 +153,9 @@ lend(struct taker *t, struct item *item)
 	}
 	TAILQ_INSERT_TAIL(&g->out, item, link);
 	g->is_stirred = true;
+	if (t->member != NULL) {
+		bus_resume(t->member->client); /* else it could not ack */
+	}
 	return true;
 }
 

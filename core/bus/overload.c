@@ -25,6 +25,15 @@ bus_pause(struct client *client)
 	}
 }
 
+void
+bus_resume(struct client *client)
+{
+	if (client->paused) {
+		client->paused = false;
+		port_post(client->conn, PORT_RESUME);
+	}
+}
+
 /* Once nothing is short any more. */
 static void
 resume_all(struct bus *bus)
@@ -35,10 +44,7 @@ resume_all(struct bus *bus)
 		return;
 	}
 	TAILQ_FOREACH (client, &bus->clients, link) {
-		if (client->paused) {
-			client->paused = false;
-			port_post(client->conn, PORT_RESUME);
-		}
+		bus_resume(client);
 	}
 }
 

@@ -535,6 +535,28 @@ START_TEST(who_is_at_work_may_always_ack)
 }
 END_TEST
 
+START_TEST(who_is_given_work_while_it_is_paused_may_ack)
+{
+	settings.memory_limit = 100000;
+	bus_remake();
+	bob = come("");
+	cy = come("");
+	work(cy, true);
+	work(bob, true);
+	publish_to(come(""), "d", 1, 1);
+	hears_work(cy, 1, 1);
+	backend.bytes = 100000;
+	time_passes(100);
+	say(bob, "{'type':'event','channel':'c:result','payload':1}");
+	hears(bob, "'code':'OVERLOADED'");
+	ck_assert(bob->is_paused);
+	go(cy); /* what it had is bob's now */
+	ck_assert(!bob->is_paused);
+	acks(bob, hears_work(bob, 1, 2));
+	ck_assert_uint_eq(group_now().unacked, 0);
+}
+END_TEST
+
 START_TEST(what_groups_keep_counts_as_memory)
 {
 	settings.memory_limit = 20000;
@@ -649,6 +671,7 @@ main(void)
 	tcase_add_test(t, the_reply_comes_before_the_first_message);
 	tcase_add_test(t, what_is_stored_later_is_given_out_in_order);
 	tcase_add_test(t, who_is_at_work_may_always_ack);
+	tcase_add_test(t, who_is_given_work_while_it_is_paused_may_ack);
 	tcase_add_test(t, what_groups_keep_counts_as_memory);
 	tcase_add_test(t,
 	    who_joins_again_without_acks_is_given_anew_what_it_had);
