@@ -75,23 +75,25 @@ on_linger(void *arg)
 	group_free(&g, "linger");
 }
 
-/* It is not acked, or its node has not said that it came. */
-static void
+/* It is not acked, or its node has not said that it came; true: then nobody
+ * knows whether it did. */
+static bool
 expire(struct item *item)
 {
 	struct taker *t = item->taker;
 
 	if (!group_is_ours(t->group)) {
 		give_drop(&item); /* who gave it has seen to it */
-		return;
+		return false;
 	}
 	t->took = t->given; /* what was on its way is lost by now */
 	if (!t->manual) {
 		give_drop(&item);
-		return;
+		return true;
 	}
 	metric_add(METRIC_GROUP_EXPIRED_TOTAL, 1);
 	give_back(&item);
+	return false;
 }
 
 /* Whoever had these should have acked them by now. */
@@ -101,13 +103,15 @@ on_due(void *arg)
 	struct group *g;
 	struct loop *loop;
 	struct item *item;
+	uint64_t lost = 0;
 
 	OBJ_CAST(g, arg, GROUP_MAGIC);
 	loop = g->channel->bus->loop;
 	while ((item = TAILQ_FIRST(&g->out)) != NULL &&
 	    item->due <= loop_now(loop)) {
-		expire(item);
+		lost += expire(item) ? 1 : 0;
 	}
+	queue_lost(g, lost, 0, 0, "unconfirmed");
 	give_run(g);
 	item = TAILQ_FIRST(&g->out);
 	if (item != NULL) {

@@ -10,6 +10,9 @@
  * says how much was given so far, and each confirmation how much of it came,
  * so that a notice that is lost is made up for by the next.
  *
+ * A member that leaves and comes again, or acks from now on, has another mark:
+ * what is on the way by the old one is not for it, and counts nowhere.
+ *
  * What is given to such a member stays with it, auto or not: until it is
  * acked, or confirmed.  The other node keeps what has to be acked as well, and
  * knows by that which acks are right.

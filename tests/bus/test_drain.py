@@ -109,6 +109,22 @@ async def test_o3_acks_in_flight_come_before_the_close(go, redis):
     await ended(broker)
 
 
+async def test_o3_a_worker_acks_what_it_has_and_gets_nothing_more(start):
+    broker = start("--set", "server.drain_wait=60s")
+    worker, ada = await broker.client(), await broker.client()
+    await worker.call("join_channel", channel="r:c", args={"group": "g", "group_ack": "manual"})
+    for n in range(1, 4):
+        await ada.publish("r:c", {"n": n})
+    work = [await worker.expect(type="event", payload={"n": n}) for n in range(1, 4)]
+    terminate(broker)
+    await expect_draining(worker)
+    for m in work:
+        await worker.expect_nothing()  # it is not closed
+        await worker.send(type="ack", ok=m is not work[0], **{k: m[k] for k in ("room", "channel", "seq", "epoch")})
+    await worker.closed(1012)
+    await ended(broker)
+
+
 @pytest.mark.parametrize("mode", ["degraded", "strict"])
 async def test_o3_what_cannot_be_stored_in_time_is_unknown(go, redis, mode):
     broker = go("--set", f"server.drain_wait={WAIT}ms", "--set", f"storage.mode={mode}",

@@ -430,6 +430,25 @@ START_TEST(what_was_on_its_way_when_it_left_is_not_given_to_who_came_again)
 }
 END_TEST
 
+START_TEST(without_acks_what_is_never_confirmed_is_counted)
+{
+	settings.outbox_limit = 800;
+	make(3);
+	works(bob, false);
+	works(cy, false);
+	leave(bob, "c", "d");
+	cy->is_full = true;
+	watch("group_messages_lost");
+	publish_to(ada, "d", 1, 3);
+	time_passes(100);
+	ck_assert_uint_ge(group_now().unacked, 2);
+	time_passes(30200);
+	ck_assert_uint_eq(group_now().unacked, 0);
+	ck_assert_uint_ge(metric_now("arqonbus_group_lost_total"), 2);
+	ck_assert_ptr_nonnull(strstr(told, "\"reason\":\"unconfirmed\""));
+}
+END_TEST
+
 START_TEST(work_is_taken_from_the_node_that_gives_out_and_no_other)
 {
 	works(bob, true);
@@ -496,6 +515,7 @@ main(void)
 	    what_another_node_gave_in_vain_is_not_taken_back_by_this_one);
 	tcase_add_test(t,
 	    what_was_on_its_way_when_it_left_is_not_given_to_who_came_again);
+	tcase_add_test(t, without_acks_what_is_never_confirmed_is_counted);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
