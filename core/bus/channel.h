@@ -38,6 +38,7 @@ struct channel {
 	uint32_t settings_round;   /* in which its settings were told last */
 	uint32_t presence_count;   /* members that want presence */
 	uint32_t held_count;       /* members that are still catching up */
+	uint32_t ahead_count;      /* members that are ahead of `last` */
 	uint32_t absent_count;     /* members in their grace */
 	struct presence *presence; /* or NULL */
 	char *description;         /* or NULL */
@@ -86,6 +87,8 @@ struct member {
 	struct taker *taker;     /* not NULL: it is in a group, see group.h */
 	struct again *again;     /* or NULL */
 	uint64_t serial;
+	uint64_t ahead; /* it has read all up to this seq, of which the others
+			 * were not told; 0: it knows what they do */
 	int64_t joined_at;
 	TAILQ_ENTRY(member) client_link;
 	TAILQ_ENTRY(member) channel_link;

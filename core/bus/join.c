@@ -218,12 +218,26 @@ shelve_live(struct catchup *c)
 	shelf_fini(&c->live);
 }
 
+/* The storage may have what it could not say in time that it has: who has read
+ * that misses nothing when the others are told of a gap. */
+static void
+note_what_it_knows(struct member *m, const struct catchup *c)
+{
+	struct channel *ch = m->channel;
+
+	if (c->after > ch->last.seq && strcmp(c->epoch, ch->last.epoch) == 0) {
+		m->ahead = c->after;
+		ch->ahead_count++;
+	}
+}
+
 /* Everything that was held is on its way. */
 static void
 go_live(struct catchup *c)
 {
 	struct member *m = c->member;
 
+	note_what_it_knows(m, c);
 	m->catchup = NULL;
 	m->channel->held_count--;
 	if (m->again != NULL && strcmp(m->again->epoch, c->epoch) == 0) {

@@ -67,6 +67,7 @@ member_free(struct member **memberp)
 	group_leave(m);
 	TAILQ_REMOVE(&m->client->members, m, client_link);
 	TAILQ_REMOVE(&ch->members, m, channel_link);
+	ch->ahead_count -= m->ahead > 0;
 	m->client->channel_count--;
 	if (--ch->member_count == 0) {
 		TAILQ_REMOVE(&ch->room->heard, ch, heard_link);

@@ -135,26 +135,64 @@ is_hole(struct channel *ch, const struct aqb_position *pos)
 	return is;
 }
 
+/* Of this gap one member; what it has read is none to it. */
+static void
+tell_gap_to(struct member *m, const struct aqb_position *pos)
+{
+	struct channel *ch = m->channel;
+	uint64_t from = (m->ahead > 0 ? m->ahead : ch->last.seq) + 1;
+	struct aqb_msg *msg;
+
+	if (!m->listens || from >= pos->seq) {
+		return;
+	}
+	msg = text_gap_of(ch, pos->epoch, from, pos->seq - 1, "storage");
+	if (msg == NULL) {
+		bus_close(m->client, 1011, "out of memory");
+		return;
+	}
+	bus_send(m->client, msg);
+	msg_unref(&msg);
+}
+
 /* The storage went on without what it refused, or lost, or has and nobody was
  * told of: say so. */
 static void
 tell_gap(struct channel *ch, const struct aqb_position *pos)
 {
-	struct aqb_msg *msg;
+	struct aqb_msg *msg = NULL;
 	struct member *m;
 
 	if (!is_hole(ch, pos)) {
 		return;
 	}
-	msg = text_gap_of(ch, pos->epoch, ch->last.seq + 1, pos->seq - 1,
-	    "storage");
+	if (ch->ahead_count == 0) {
+		msg = text_gap_of(ch, pos->epoch, ch->last.seq + 1,
+		    pos->seq - 1, "storage");
+	}
 	if (msg != NULL) {
 		bus_deliver(ch->bus, ch->lane, msg, NULL, 0, 0);
 		msg_unref(&msg);
 		return;
 	}
 	TAILQ_FOREACH (m, &ch->members, channel_link) {
-		bus_close(m->client, 1011, "out of memory");
+		tell_gap_to(m, pos);
+	}
+}
+
+/* Nobody is ahead of what comes now. */
+static void
+move_to(struct channel *ch, const struct aqb_position *pos)
+{
+	struct member *m;
+
+	tell_gap(ch, pos);
+	ch->last = *pos;
+	if (ch->ahead_count > 0) {
+		TAILQ_FOREACH (m, &ch->members, channel_link) {
+			m->ahead = 0;
+		}
+		ch->ahead_count = 0;
 	}
 }
 
@@ -163,8 +201,7 @@ static void
 deliver(struct channel *ch, struct aqb_msg *msg, const struct client *client,
     const struct aqb_position *pos, uint64_t received_us)
 {
-	tell_gap(ch, pos);
-	ch->last = *pos;
+	move_to(ch, pos);
 	msg_stamp(msg, pos);
 	count(ch, msg, client == NULL ? NULL : client->id);
 	router_deliver(ch, msg, not_to(client, ch), received_us);
@@ -192,8 +229,7 @@ publish_told(struct channel *ch, struct aqb_msg *msg,
 	msg_view(msg, &v);
 	snprintf(from, sizeof from, "%.*s", (int)v.from.len, v.from.data);
 	client = client_find(ch->bus, from, strlen(from));
-	tell_gap(ch, pos);
-	ch->last = *pos;
+	move_to(ch, pos);
 	if (!msg_is_stamped(msg)) {
 		msg_stamp(msg, pos);
 	}
@@ -205,8 +241,7 @@ publish_told(struct channel *ch, struct aqb_msg *msg,
 void
 publish_passed_over(struct channel *ch, const struct aqb_position *pos)
 {
-	tell_gap(ch, pos);
-	ch->last = *pos;
+	move_to(ch, pos);
 }
 
 static void

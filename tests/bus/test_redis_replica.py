@@ -145,11 +145,15 @@ async def test_after_a_while_nobody_knows_and_a_repeat_is_stored_once(go, redis,
         assert answer["payload"]["stored"] == "unknown"
     assert answer["payload"]["stored"] == "replicated" and answer["payload"]["seq"] == 2
     assert stored(redis) == [1, 2] and stored(replica) == [1, 2]
-    await publish(ada, "r:c", 3, 3)
-    await numbers(bob, 1, 1)
+    (message,) = await numbers(bob, 1, 1)
+    carl = await broker.client()
+    assert (await carl.join("r:c", since={"seq": 1, "epoch": message["epoch"]}))["recovered"]
+    await numbers(carl, 2, 2)
+    await publish(ada, "r:c", 3, 4)
+    await numbers(carl, 3, 4)  # to whom it is no gap
     gap = await bob.expect(type="gap")
     assert (gap["payload"]["from_seq"], gap["payload"]["to_seq"]) == (2, 2)
-    await numbers(bob, 3, 3)
+    await numbers(bob, 3, 4)
     assert (await asyncio.to_thread(broker.metrics))["arqonbus_storage_redis_away"] == 0
     broker.wait_log("there are 1 replicas or more again")
 
