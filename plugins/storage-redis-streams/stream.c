@@ -18,6 +18,7 @@
 #include "write.h"
 
 #define FORGET_AT_ONCE 1000
+#define TTL_MAX_MS (UINT64_C(1) << 50)
 #define META_TTL_MS "2592000000" /* 30 days */
 
 void
@@ -194,10 +195,16 @@ on_written_down(redisAsyncContext *ac, void *r, void *arg)
 void
 stream_write_epoch(struct redis *r, struct stream *s)
 {
-	const char *set[] = { "HSET", s->meta_key, "e", s->epoch };
+	char n[16], t[24];
+	const char *set[] = { "HSET", s->meta_key, "e", s->epoch, "n", n, "t",
+		t };
 	const char *expire[] = { "PEXPIRE", s->meta_key, META_TTL_MS };
 
-	link_say(r->write, on_written_down, NULL, 4, set);
+	s->noted_size = s->history_size;
+	s->noted_ttl = s->history_ttl;
+	snprintf(n, sizeof n, "%u", s->noted_size);
+	snprintf(t, sizeof t, "%llu", (unsigned long long)s->noted_ttl);
+	link_say(r->write, on_written_down, NULL, 8, set);
 	link_say(r->write, on_written_down, NULL, 3, expire);
 }
 
@@ -218,6 +225,10 @@ stream_refresh(struct redis *r, struct stream *s)
 	const char *stream[] = { "PEXPIRE", s->key, ms };
 	const char *meta[] = { "PEXPIRE", s->meta_key, META_TTL_MS };
 
+	if (s->noted_size != s->history_size ||
+	    s->noted_ttl != s->history_ttl) {
+		stream_write_epoch(r, s);
+	}
 	if (s->exists && now - s->refreshed < ttl / 4) {
 		return;
 	}
@@ -323,15 +334,38 @@ not_opened(struct redis *r, struct stream *s, enum reply_class class)
 	}
 }
 
+/* What is kept of it, until the next message says so: else what is too old
+ * would be there again after a restart. */
+static void
+take_limits(struct stream *s, const redisReply *reply)
+{
+	size_t len;
+	const char *n = reply_string(reply->element[1], &len);
+	const char *t = reply_string(reply->element[2], &len);
+	uint64_t size = n == NULL ? 0 : strtoull(n, NULL, 10);
+	uint64_t ttl = t == NULL ? 0 : strtoull(t, NULL, 10);
+
+	if (s->history_size == 0 && size > 0 && size <= UINT32_MAX &&
+	    ttl <= TTL_MAX_MS) {
+		s->noted_size = s->history_size = (uint32_t)size;
+		s->noted_ttl = s->history_ttl = ttl;
+	}
+}
+
 static void
 on_epoch(redisAsyncContext *ac, void *rep, void *arg)
 {
 	const redisReply *reply = link_reply(ac, rep);
 	struct stream *s = arg;
 	size_t len = 0;
-	const char *text = reply_string(reply, &len);
+	const char *text = NULL;
 
 	s->found[0] = '\0';
+	if (reply != NULL && reply->type == REDIS_REPLY_ARRAY &&
+	    reply->elements == 3) {
+		text = reply_string(reply->element[0], &len);
+		take_limits(s, reply);
+	}
 	if (text != NULL && len == 16 &&
 	    strspn(text, "0123456789abcdef") == 16) {
 		memcpy(s->found, text, 17);
@@ -393,7 +427,7 @@ on_info(redisAsyncContext *ac, void *rep, void *arg)
 void
 stream_open(struct redis *r, struct stream *s)
 {
-	const char *epoch[] = { "HGET", s->meta_key, "e" };
+	const char *epoch[] = { "HMGET", s->meta_key, "e", "n", "t" };
 	const char *info[] = { "XINFO", "STREAM", s->key };
 
 	if ((s->state != STREAM_UNKNOWN && s->state != STREAM_CONFLICT) ||
@@ -404,7 +438,7 @@ stream_open(struct redis *r, struct stream *s)
 		shared_open(r, s);
 		return;
 	}
-	if (link_say(r->write, on_epoch, s, 3, epoch) &&
+	if (link_say(r->write, on_epoch, s, 5, epoch) &&
 	    link_say(r->write, on_info, s, 3, info)) {
 		s->state = STREAM_OPENING;
 	}

@@ -7,7 +7,8 @@
  * is two keys:
  *
  *     PREFIX:{S}:c:ROOM:CHANNEL  the stream; ids are ERA-SEQ
- *     PREFIX:{S}:m:ROOM:CHANNEL  a hash; e is the epoch
+ *     PREFIX:{S}:m:ROOM:CHANNEL  a hash; e is the epoch, n the history_size
+ *                                and t the history_ttl
  *
  * S is the shard, 0 to 15, from the room's name: everything of one room is
  * together should Redis ever be a cluster.
@@ -56,6 +57,8 @@ struct stream {
 	uint64_t first; /* the oldest kept, at least; answered + 1: none */
 	uint32_t history_size; /* as last asked for */
 	uint64_t history_ttl;
+	uint32_t noted_size; /* as Redis was told, for the next life */
+	uint64_t noted_ttl;
 	uint64_t refreshed; /* when it was last put off that it expires, ms */
 	size_t sent;        /* entries whose reply is due */
 	size_t written;     /* entries that wait for replicas */
@@ -106,7 +109,7 @@ void stream_improvise(struct redis *r, struct stream *s);
  * down. */
 void stream_new_epoch(struct redis *r, struct stream *s);
 
-/* Write down the one it has. */
+/* Write down the one it has, and what is kept of it. */
 void stream_write_epoch(struct redis *r, struct stream *s);
 
 /* It has got a message: put off the day when Redis lets it go, if that was not

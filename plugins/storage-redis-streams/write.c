@@ -675,6 +675,7 @@ write_resume(struct redis *r, bool rolled_back)
 		s->resend = false;
 		s->looking = false;
 		s->exists = s->is_confirmed;
+		s->noted_size = 0; /* perhaps Redis has lost it */
 	}
 	for (s = r->streams.by_name; s != NULL; s = s->hh.next) {
 		if (!TAILQ_EMPTY(&s->questions)) {

@@ -752,3 +752,20 @@ async def test_channels_that_are_not_used_are_forgotten_and_go_on_where_they_wer
     await numbers(carl, 3, 6)
     asked = int(re.search(r"cmdstat_xinfo\|stream:calls=(\d+)", redis.ask("INFO", "commandstats"))[1])
     assert asked > 50  # each of them twice
+
+
+async def test_what_is_too_old_is_not_there_again_after_a_restart(go):
+    """Before anybody says something new to the channel."""
+    flags = ["--set", "storage.history_ttl=1s", "--set", "storage.history_size=5"]
+    broker = go(*flags)
+    ada = await broker.client()
+    await publish(ada, "r:old", 1, 1)
+    await publish(ada, "r:many", 1, 20)
+    await asyncio.to_thread(broker.stop)
+    bob = await go(*flags).client()
+    deadline = time.monotonic() + PATIENCE
+    while messages := (await bob.call("history", channel="r:old"))["messages"]:
+        assert [m["payload"]["n"] for m in messages] == [1] and time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    await publish(bob, "r:other", 1, 1)
+    assert not (await bob.call("history", channel="r:many"))["messages"]
