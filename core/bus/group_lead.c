@@ -274,6 +274,7 @@ tell_done(struct group *g, size_t most)
 		g->told = done;
 		g->told_waiting = waiting;
 		g->is_stirred = false;
+		g->echoes++;
 	}
 	buf_fini(&b);
 }
@@ -559,6 +560,7 @@ group_done_record(struct cluster *c, const char *node, const char *key,
 {
 	struct said said = { .waiting = 0 };
 	struct leading *l;
+	struct group *g;
 	bool counts;
 
 	if (value.len > 0 && !read_done(value, &said)) {
@@ -569,8 +571,12 @@ group_done_record(struct cluster *c, const char *node, const char *key,
 		open_fini(&said.opens);
 		return value.len == 0;
 	}
+	g = group_of(l);
 	if (is_own(c, node)) {
 		l->has_record = value.len > 0;
+		if (g != NULL && value.len > 0 && g->echoes > 0) {
+			g->echoes--;
+		}
 	}
 	/* Who has handed over takes back what it said, but the one that goes
 	 * on may not have said anything yet. */
@@ -588,7 +594,7 @@ group_done_record(struct cluster *c, const char *node, const char *key,
 		snprintf(l->from, sizeof l->from, "%s", node);
 	}
 	open_fini(&said.opens);
-	if (l->node[0] == '\0' && group_of(l) == NULL) {
+	if (l->node[0] == '\0' && g == NULL) {
 		forget_later(l);
 	}
 	return true;
@@ -687,13 +693,27 @@ is_on_the_way(const struct group *g)
 	return false;
 }
 
+/* What is open is told, and was still so when all heard it: an ack that came
+ * between would be of nothing that the next one knows. */
+static bool
+is_left(struct group *g)
+{
+	if (is_on_the_way(g)) {
+		return false;
+	}
+	if (!g->is_left || g->is_stirred) {
+		g->is_left = true;
+		tell_done(g, OPEN_LEFT);
+	}
+	return g->echoes == 0;
+}
+
 static void
 hand_over(struct group *g)
 {
 	char key[KEY_SIZE];
 
 	key_of(g, key);
-	tell_done(g, OPEN_LEFT);
 	yield(g);
 	share(g->channel->bus->cluster, "g:", key, nothing, AQB_SHARE_COMMON);
 }
@@ -716,7 +736,7 @@ group_hand_over(struct bus *bus, bool at_once)
 				continue;
 			}
 			g->holds = true;
-			if (at_once || !is_on_the_way(g)) {
+			if (is_left(g) || at_once) {
 				hand_over(g);
 			} else {
 				is_done = false;

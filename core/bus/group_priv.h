@@ -103,6 +103,8 @@ struct group {
 	struct aqb_position told;  /* to the other nodes */
 	uint64_t told_waiting;
 	bool is_stirred;      /* since then: something was given or came back */
+	bool is_left;         /* it was told for the one that goes on */
+	uint32_t echoes;      /* of what was told that did not come yet */
 	struct item_list out; /* with a member, the first due first */
 	uint64_t out_count;
 	struct timer due, linger, retry, look, confirm;
@@ -130,7 +132,6 @@ void item_free(struct group *g, struct item **itemp);
 
 void queue_add(struct queue *q, struct item *item);
 void queue_remove(struct queue *q, struct item *item);
-
 /* How many wait, in memory and in the history. */
 uint64_t queue_waiting(const struct group *g);
 
