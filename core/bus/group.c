@@ -363,15 +363,16 @@ group_far_leave(struct remote_member *m)
 	}
 	t->begun = false;
 	while ((item = t->items) != NULL) {
-		if (t->manual) {
-			give_back(&item);
-		} else if (m->remote->node->is_gone) {
+		if (!t->manual && m->remote->node->is_gone) {
 			lost++; /* or it is done, but nobody knows */
 			give_drop(&item);
-		} else {
-			item->deliveries--; /* or its node had said so */
-			give_back(&item);
+			continue;
 		}
+		if (!t->manual ||
+		    (m->remote->by_itself && item->nth > t->took.n)) {
+			item->deliveries--; /* or its node had said so before */
+		}
+		give_back(&item);
 	}
 	queue_lost(t->group, lost, 0, 0, "node_gone");
 	part(t);

@@ -312,11 +312,16 @@ void
 give_done(struct item **itemp)
 {
 	struct taker *t = take_from(*itemp);
+	struct group *g = t->group;
 
 	if (t->member != NULL) {
 		metric_add(METRIC_GROUP_ACKED_TOTAL, 1);
 	}
-	item_free(t->group, itemp);
+	if ((*itemp)->key.epoch == g->past.epoch) {
+		/* The history where it stands may not be read yet. */
+		open_done(&g->opens, (*itemp)->key.seq);
+	}
+	item_free(g, itemp);
 	give_refresh(t);
 }
 

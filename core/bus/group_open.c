@@ -193,6 +193,16 @@ open_settle(struct opens *o, const struct work *w)
 	}
 }
 
+void
+open_done(struct opens *o, uint64_t seq)
+{
+	struct opened *it = find(o, seq);
+
+	if (it != NULL) {
+		*it = o->list[--o->n];
+	}
+}
+
 bool
 open_is_done(const struct opens *o, uint64_t seq)
 {

@@ -44,6 +44,9 @@ void open_fini(struct opens *o);
 /* A node says what became of one. */
 void open_settle(struct opens *o, const struct work *w);
 
+/* This one is done: whoever was said to have it. */
+void open_done(struct opens *o, uint64_t seq);
+
 /* Is this one done, as far as was said? */
 bool open_is_done(const struct opens *o, uint64_t seq);
 

@@ -30,6 +30,7 @@ struct remote {
 	enum client_type type;
 	bool admin;
 	bool resumed;
+	bool by_itself; /* its own node says what is being said of it */
 	uint32_t round;
 	uint32_t channel_count;
 	char id[CLIENT_ID_SIZE];

@@ -296,6 +296,7 @@ apply(struct node *node, struct remote *r, const struct said *s,
 	bool moved = r->node != node;
 
 	remote_move(r, node);
+	r->by_itself = !moved;
 	r->round = c->round;
 	r->since = d->since;
 	r->connected_at = d->connected_at;
@@ -307,6 +308,7 @@ apply(struct node *node, struct remote *r, const struct said *s,
 	d->profile = NULL;
 	remote_retype(r, d->type);
 	compare_channels(c, r, &s->channels, moved);
+	r->by_itself = false;
 }
 
 /* Does the node have it, as far as this broker knows? */
@@ -350,6 +352,7 @@ withdrawn(struct cluster *c, const char *node, const char *id)
 
 	claims_withdraw(c->claims, id, node);
 	if (r != NULL && strcmp(r->node->name, node) == 0) {
+		r->by_itself = true;
 		remote_lost(r);
 	}
 }

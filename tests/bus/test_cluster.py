@@ -430,8 +430,7 @@ async def test_a_group_goes_on_where_the_node_that_stops_leaves_it(go, group_ack
     await publishing
     await publish(ada, 2001, 2100)
     await work.until_done(2100)
-    if group_ack == "auto":
-        assert set(work.done.values()) == {1}
+    assert set(work.done.values()) == {1}
     await work.stop()
 
 

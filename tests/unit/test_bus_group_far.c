@@ -430,6 +430,28 @@ START_TEST(what_was_on_its_way_when_it_left_is_not_given_to_who_came_again)
 }
 END_TEST
 
+START_TEST(what_did_not_come_to_a_member_that_left_does_not_count_as_given)
+{
+	works(bob, true);
+	works(cy, true);
+	leave(bob, "c", "d");
+	publish_to(ada, "d", 1, 1);
+	hears_work(cy, 1, 1);
+	all_know();
+	cluster_fake.holds = true;
+	publish_to(ada, "d", 2, 3);
+	leave(cy, "c", "d");
+	cluster_fake.holds = false;
+	time_passes(1);
+	all_know();
+	works(dee, true);
+	hears_work(dee, 2, 1);
+	hears_work(dee, 3, 1);
+	hears_work(dee, 1, 2); /* was given back before */
+	hears_nothing(dee);
+}
+END_TEST
+
 START_TEST(without_acks_what_is_never_confirmed_is_counted)
 {
 	settings.outbox_limit = 800;
@@ -516,6 +538,8 @@ main(void)
 	tcase_add_test(t,
 	    what_was_on_its_way_when_it_left_is_not_given_to_who_came_again);
 	tcase_add_test(t, without_acks_what_is_never_confirmed_is_counted);
+	tcase_add_test(t,
+	    what_did_not_come_to_a_member_that_left_does_not_count_as_given);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -502,6 +502,30 @@ START_TEST(an_ack_that_comes_while_a_node_hands_over_counts)
 }
 END_TEST
 
+START_TEST(an_ack_that_comes_before_the_history_is_read_counts)
+{
+	char text[1024];
+
+	works(bob, true);
+	works(cy, true);
+	ada = come_at(1);
+	publish_to(ada, "d", 1, 2);
+	hears_work(bob, 1, 1);
+	snprintf(text, sizeof text, "%s", hears_work(cy, 2, 1));
+	time_passes(1100);
+	backend.reads_wait = true;
+	node_dies(0);
+	time_passes(1100);
+	ck_assert_str_eq(leader(), "other");
+	acks(cy, text);
+	backend.reads_wait = false;
+	backend_reads();
+	time_passes(50);
+	hears_work(cy, 1, 2);
+	hears_nothing(cy);
+}
+END_TEST
+
 START_TEST(nothing_is_done_twice_when_a_node_stops_by_itself)
 {
 	char text[100][1024];
@@ -583,6 +607,7 @@ main(void)
 	    what_is_done_meanwhile_is_known_to_the_node_that_goes_on, 0, 2);
 	tcase_add_test(t, nothing_is_done_twice_when_a_node_stops_by_itself);
 	tcase_add_test(t, an_ack_that_comes_while_a_node_hands_over_counts);
+	tcase_add_test(t, an_ack_that_comes_before_the_history_is_read_counts);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
