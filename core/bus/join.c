@@ -18,9 +18,10 @@
 #include "proto/name.h"
 
 #define CATCHUP_MAGIC 0xf3086a5du
-#define READ_LIMIT 1000                 /* messages in one read */
-#define PAGE_BYTES (256u * 1024u)       /* sent before the outbox is asked */
-#define BEHIND_MS 2000                  /* that a node may be */
+#define READ_LIMIT 1000           /* messages in one read */
+#define PAGE_BYTES (256u * 1024u) /* sent before the outbox is asked */
+#define BEHIND_MS 2000            /* that a node may be */
+#define LEFT_MAX 4 /* an epoch more is one start of the storage more */
 #define HELD_BYTES (8u * 1024u * 1024u) /* of live messages */
 
 /*
@@ -44,9 +45,12 @@ struct catchup {
 	aqb_ticket call;
 	aqb_joined_f *done; /* NULL once called */
 	void *arg;
-	struct aqb_position tail;   /* as the reply says it */
-	char epoch[AQB_EPOCH_SIZE]; /* of `after` */
-	uint64_t first;             /* seq of the oldest kept then */
+	struct aqb_position tail;            /* as the reply says it */
+	char epoch[AQB_EPOCH_SIZE];          /* of `after` */
+	char left[LEFT_MAX][AQB_EPOCH_SIZE]; /* epochs that the past has left */
+	uint32_t left_count;                 /* so far; the latest are kept */
+	bool is_read;   /* `epoch` is that of a message from the storage */
+	uint64_t first; /* seq of the oldest kept then */
 	uint64_t after; /* all up to this seq is sent, shelved, or in a gap */
 	struct shelf past; /* from the storage, gaps included */
 	struct shelf live; /* what came meanwhile */
@@ -179,6 +183,33 @@ is_of_epoch(struct catchup *c, const struct aqb_msg_view *v)
 	return false;
 }
 
+/* The storage has gone on to another epoch: nothing comes of this one that it
+ * did not give. */
+static void
+leave_epoch(struct catchup *c, const struct aqb_msg_view *v)
+{
+	bool is_other = strlen(c->epoch) != v->epoch.len ||
+	    memcmp(c->epoch, v->epoch.data, v->epoch.len) != 0;
+
+	if (c->is_read && is_other) {
+		memcpy(c->left[c->left_count++ % LEFT_MAX], c->epoch,
+		    sizeof c->epoch);
+	}
+	c->is_read = true;
+}
+
+static bool
+is_left(const struct catchup *c, const struct aqb_msg_view *v)
+{
+	for (uint32_t i = 0; i < LEFT_MAX && i < c->left_count; i++) {
+		if (strlen(c->left[i]) == v->epoch.len &&
+		    memcmp(c->left[i], v->epoch.data, v->epoch.len) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /*
  * Shelve one message, and a gap before it if there is a hole; what is on the
  * shelf already is passed over.  What a storage has kept counts on from epoch
@@ -191,6 +222,12 @@ shelve(struct catchup *c, struct aqb_msg *msg, bool is_live)
 	struct aqb_msg_view v;
 
 	msg_view(msg, &v);
+	if (is_live && is_left(c, &v)) {
+		return true;
+	}
+	if (!is_live) {
+		leave_epoch(c, &v);
+	}
 	if (is_of_epoch(c, &v) || !is_live) {
 		if (v.seq <= c->after) {
 			return true;
