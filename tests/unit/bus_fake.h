@@ -133,6 +133,8 @@ void backend_lets_go(size_t nth);
 void backend_has(size_t nth, uint64_t seq);
 /* The stream goes on as if so many more had been stored. */
 void backend_skips(const char *stream, uint64_t n);
+/* The stream counts on in a new epoch, and keeps what it has. */
+void backend_begins_again(const char *stream);
 /* Answer the reads that wait. */
 void backend_reads(void);
 /* A new epoch for every stream, nothing kept. */

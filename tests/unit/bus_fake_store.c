@@ -329,6 +329,15 @@ backend_skips(const char *stream, uint64_t n)
 }
 
 void
+backend_begins_again(const char *stream)
+{
+	struct stream *s = stream_of(stream);
+
+	snprintf(s->epoch, sizeof s->epoch, "e%llu",
+	    (unsigned long long)++epochs);
+}
+
+void
 backend_reads(void)
 {
 	while (waiting_count > 0) {

@@ -335,6 +335,26 @@ START_TEST(what_comes_while_it_reads_follows_without_a_hole)
 }
 END_TEST
 
+START_TEST(what_comes_while_the_storage_begins_again_comes_once)
+{
+	struct joined j = join(bob, "c", "d");
+
+	leave(bob, "c", "d");
+	publish(1, 5);
+	backend.reads_wait = true;
+	ck_assert(!catch_up(bob, 2, j.result.pos.epoch).is_answered);
+	publish(6, 7);
+	backend_begins_again("c:d");
+	publish(8, 9);
+	backend.reads_wait = false;
+	backend_reads();
+	ck_assert(late_join().result.recovered);
+	publish(10, 10);
+	hears_range(bob, 3, 10);
+	hears_nothing(bob);
+}
+END_TEST
+
 START_TEST(a_full_outbox_is_waited_for)
 {
 	struct joined j = join(bob, "c", "d");
@@ -474,6 +494,7 @@ main(void)
 	tcase_add_test(t, all_of_it_may_be_a_gap);
 	tcase_add_test(t, another_epoch_gets_a_gap_and_all_that_is_kept);
 	tcase_add_test(t, an_epoch_that_counts_on_is_no_loss);
+	tcase_add_test(t, what_comes_while_the_storage_begins_again_comes_once);
 	tcase_add_test(t, an_epoch_that_cannot_be_asked_about_is_not_unknown);
 	tcase_add_test(t, but_not_beyond_its_end);
 	tcase_add_test(t, a_hole_while_it_reads_is_one_gap);
