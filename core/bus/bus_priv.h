@@ -78,8 +78,9 @@ struct bus {
 	struct absent *absents;  /* left by lost connections, in their grace */
 
 	enum memory_state memory;
-	uint64_t cut_at; /* when consumers were last cut, monotonic ms */
-	uint32_t busy;   /* beats in a row with long turns */
+	uint32_t admitted; /* publishes */
+	uint64_t cut_at;   /* when consumers were last cut, monotonic ms */
+	uint32_t busy;     /* beats in a row with long turns */
 
 	/* What groups keep, and what they have given out. */
 	uint64_t group_messages, group_bytes, group_given;

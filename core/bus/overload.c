@@ -10,6 +10,7 @@
 #include "loop/loop.h"
 
 #define CUT_EVERY 100 /* ms: cutting takes a worker a turn or two */
+#define LOOK_EVERY 16 /* publishes: one turn may bring thousands */
 
 /* Beats in a row of which half was spent in long turns. */
 #define BUSY_REFUSE 2
@@ -157,6 +158,9 @@ overload_admits(struct client *client, struct aqb_slice request_id)
 	struct aqb_why why;
 
 	client->recent += client->recent < UINT16_MAX ? 1 : 0;
+	if (++bus->admitted % LOOK_EVERY == 0) {
+		overload_watch_memory(bus);
+	}
 	if (bus->memory == MEMORY_PLENTY) {
 		return true;
 	}

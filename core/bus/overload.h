@@ -21,7 +21,7 @@
  * case. */
 bool overload_admits(struct client *client, struct aqb_slice request_id);
 
-/* Look at memory; once a turn. */
+/* Look at memory; once a turn, at least. */
 void overload_watch_memory(struct bus *bus);
 
 #endif
