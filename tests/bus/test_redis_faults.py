@@ -465,11 +465,14 @@ async def come_back(broker, go, ada):
 
 
 async def test_a_redis_that_is_too_busy_to_look_is_asked_again(go, redis, proxy):
-    broker = go()
+    def patient():
+        return go("--set", "storage-redis-streams.away_after=5s")
+
+    broker = patient()
     ada = await broker.client()
     await send(ada, 1, 1)
     await acked(ada, 1, 1)
-    broker, ada = await come_back(broker, go, ada)
+    broker, ada = await come_back(broker, patient, ada)
     broker.errors_expected = True
     looks = 0
 
@@ -576,7 +579,7 @@ async def test_what_a_master_lost_while_it_was_none_is_stored_again(go, redis, p
 
 async def test_one_refusal_does_not_make_redis_away(strict, redis, proxy):
     """What is sent again goes well before it counts as away, and then nobody says anything for a while."""
-    broker = strict(wait="30s")
+    broker = strict("--set", "storage-redis-streams.away_after=500ms", wait="30s")
     ada = await broker.client()
     await publish(ada, "r:c", 1, 1)
 
@@ -588,7 +591,7 @@ async def test_one_refusal_does_not_make_redis_away(strict, redis, proxy):
     proxy.tamper = refuse_once
     await send(ada, 2, 2)
     await acked(ada, 2, 2)
-    for n in range(20):
+    for n in range(35):
         await ada.join(f"r:quiet{n}")
         await asyncio.sleep(0.02)
     assert "Redis is away" not in broker.log()
