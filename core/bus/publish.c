@@ -555,10 +555,11 @@ orphan(struct publish *pub)
 void
 publish_abandon(struct client *client)
 {
+	const struct sighting nowhere = { 0 };
 	struct publish *pub;
 
 	while ((pub = LIST_FIRST(&client->publishes)) != NULL) {
-		tell(pub, AQB_EUNCERTAIN, NULL);
+		tell(pub, AQB_EUNCERTAIN, &nowhere);
 		orphan(pub);
 	}
 }

@@ -111,7 +111,7 @@ struct redis {
 	struct cluster *cluster; /* NULL: this broker is alone */
 
 	struct reads *reads;
-	LIST_HEAD(, resolving) resolving;
+	LIST_HEAD(resolving_list, resolving) resolving;
 	aqb_ticket stopping; /* 0: not */
 	uint64_t stop_at;
 	uint64_t disk_at; /* when to look at the disk again */
