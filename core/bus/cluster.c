@@ -81,7 +81,9 @@ on_notice(void *arg, const char *node, struct aqb_slice notice)
 	struct cluster *c;
 
 	OBJ_CAST(c, arg, CLUSTER_MAGIC);
-	if (!is_own(c, node) && !notice_read(c->bus, node, notice)) {
+	if (is_own(c, node)) {
+		notice_came(c->bus, notice);
+	} else if (!notice_read(c->bus, node, notice)) {
 		drop("notice", node, "");
 	}
 }

@@ -478,6 +478,14 @@ ack_elsewhere(struct item *item, bool ok, struct aqb_why *why)
 	return AQB_CODE_OK;
 }
 
+/* This node is to give out, but does not know yet what is open.  Until it does
+ * it tells of acks as all others do, and hears of them as they do. */
+static bool
+is_resuming(const struct group *g)
+{
+	return g->lead == LEAD_HERE && g->holds && !g->has_all;
+}
+
 enum aqb_code
 group_ack(struct client *client, const struct envelope *env,
     struct aqb_why *why)
@@ -499,7 +507,7 @@ group_ack(struct client *client, const struct envelope *env,
 		    address.channel, env->position.epoch);
 	}
 	g = item->taker->group;
-	if (!group_is_ours(g)) {
+	if (!group_is_ours(g) || is_resuming(g)) {
 		return ack_elsewhere(item, env->ok, why);
 	}
 	if (env->ok) {

@@ -71,6 +71,10 @@ void group_far_leave(struct remote_member *m);
 void group_heard(struct bus *bus, const char *node, const struct work *work,
     struct aqb_msg *msg);
 
+/* This node's own word of what became of a message came to its place among all
+ * that the nodes say. */
+void group_came(struct bus *bus, const struct work *work);
+
 /* Who gives out, as all nodes hear it, and up to where that is done; false:
  * it makes no sense. */
 bool group_lead_record(struct cluster *c, const char *key,

@@ -91,6 +91,9 @@ far_post(struct taker *t, const struct item *item)
 	return true;
 }
 
+/* What was told is done, or back, at once for this node; and once more when it
+ * comes to its place: what the one that gives out said before that, without
+ * knowing of it, may have been heard meanwhile. */
 int
 far_tell(const struct taker *t, const struct item *item, bool ok)
 {
@@ -295,6 +298,12 @@ settle(struct taker *t, const struct work *w)
 		item->deliveries--;
 	}
 	give_back(&item);
+}
+
+void
+group_came(struct bus *bus, const struct work *w)
+{
+	lead_heard(bus, w);
 }
 
 void

@@ -257,7 +257,8 @@ tell_done(struct group *g, size_t most)
 	struct buf b = { 0 };
 	char key[KEY_SIZE];
 
-	if (g->resuming != NULL || !queue_done(g, &done) ||
+	/* Without all that waits it would count as done. */
+	if (!g->has_all || !queue_done(g, &done) ||
 	    (is_told(g, &done, waiting) && most == OPEN_TOLD)) {
 		return;
 	}
@@ -345,8 +346,8 @@ on_tail(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 	struct group *g = question_end(arg, &was);
 	struct channel *ch;
 
-	if (g == NULL) {
-		return;
+	if (g == NULL || g->channel->bus->cluster->is_leaving) {
+		return; /* the next one asks */
 	}
 	if (err != AQB_OK) {
 		lead_touch(g); /* which looks again */
@@ -356,8 +357,8 @@ on_tail(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 	if (ch->last.seq == 0) {
 		ch->last = answer->pos; /* others were here before */
 	}
-	queue_resume(g, &was.resumed, answer->first);
 	take_opens(g, &was.resumed);
+	queue_resume(g, &was.resumed, answer->first);
 	begin_to_give(g);
 }
 

@@ -16,7 +16,7 @@ static uint64_t
 first_waiting(const struct group *g, uint64_t epoch)
 {
 	const struct item_list *lists[] = { &g->page.items, &g->fresh.items };
-	uint64_t first = g->channel->last.seq + 1;
+	uint64_t first = queue_last(g, epoch) + 1;
 	const struct item *item;
 
 	if (g->history.epoch == epoch && g->history.from <= g->history.to) {

@@ -139,12 +139,14 @@ uint64_t queue_waiting(const struct group *g);
 void queue_push(struct group *g, struct aqb_msg *msg);
 void queue_bound(struct group *g);
 
-/* Is there anything to be read before what is newer?  Then it is being
- * read. */
+/* Is anything to be read before what is newer?  Then it is being read. */
 bool queue_read(struct group *g);
 
 /* Forget all that waits. */
 void queue_drop_all(struct group *g);
+
+/* The newest of this epoch that is known of: it may be still to come. */
+uint64_t queue_last(const struct group *g, uint64_t epoch);
 
 /* All up to here is done; false: that is not known. */
 bool queue_done(const struct group *g, struct aqb_position *posp);
@@ -163,12 +165,10 @@ void queue_lost(struct group *g, uint64_t n, uint64_t from, uint64_t to,
 
 /* ---- group_give.c: who gets what ---- */
 
-/* Give an item, which is in no queue, to this one; false: it did not take it.
- */
+/* Give an item that is in no queue to this one; false: it did not take it. */
 bool give(struct taker *t, struct item *item);
 
-/* It was given to this one by the node that gave out before; false without
- * memory. */
+/* The node that gave out before gave it to this one; false without memory. */
 bool give_anew(struct taker *t, struct item *item);
 
 /* It is with nobody any more: it goes to another one, or to the channel of the

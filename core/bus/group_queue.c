@@ -90,6 +90,12 @@ queue_remove(struct queue *q, struct item *item)
 }
 
 static uint64_t
+larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t
 length_of(const struct stretch *s)
 {
 	return s->from > s->to ? 0 : s->to - s->from + 1;
@@ -356,13 +362,20 @@ lowest(const struct item_list *items, bool in_order, uint64_t epoch,
 	return low;
 }
 
+uint64_t
+queue_last(const struct group *g, uint64_t epoch)
+{
+	return larger(g->channel->last.seq,
+	    g->past.epoch == epoch ? g->past.to : 0);
+}
+
 bool
 queue_done(const struct group *g, struct aqb_position *posp)
 {
 	const struct aqb_position *last = &g->channel->last;
 	const struct stretch *s = &g->history;
 	uint64_t epoch = epoch_hash(slice_of(last->epoch));
-	uint64_t low = last->seq + 1;
+	uint64_t low = queue_last(g, epoch) + 1;
 
 	if (last->epoch[0] == '\0') {
 		return false;
@@ -389,18 +402,41 @@ queue_is_past(const struct group *g, const struct aqb_msg_view *v)
 	    epoch_hash(v->epoch) == past->epoch;
 }
 
-/* What came meanwhile and is done.  More of it may come: this node may be
- * behind the one that did it. */
+/* What came meanwhile up to here is done, or is read with what is known of it.
+ * More of it may come: this node may be behind the one that gave it out. */
 static void
-drop_done(struct group *g)
+drop_past(struct group *g, uint64_t to)
 {
 	struct item *item;
 
 	while ((item = TAILQ_FIRST(&g->fresh.items)) != NULL &&
-	    item->key.epoch == g->past.epoch && item->key.seq <= g->past.from) {
+	    item->key.epoch == g->past.epoch && item->key.seq <= to) {
 		queue_remove(&g->fresh, item);
 		item_free(g, &item);
 	}
+}
+
+/* Let what came meanwhile, but was given out before, be as it was said to be. */
+static void
+sort_past(struct group *g)
+{
+	struct queue keep = { .n = 0 };
+	struct item *item;
+
+	TAILQ_INIT(&keep.items);
+	while ((item = TAILQ_FIRST(&g->fresh.items)) != NULL &&
+	    item->key.epoch == g->past.epoch && item->key.seq < g->opens.from) {
+		queue_remove(&g->fresh, item);
+		if (open_is_done(&g->opens, item->key.seq) ||
+		    is_known(g, item->key.seq, item->key.epoch)) {
+			item_free(g, &item);
+		} else if (!open_resume(g, item)) {
+			queue_add(&keep, item);
+		}
+	}
+	TAILQ_CONCAT(&keep.items, &g->fresh.items, link);
+	TAILQ_CONCAT(&g->fresh.items, &keep.items, link);
+	g->fresh.n += keep.n;
 }
 
 void
@@ -411,6 +447,7 @@ queue_resume(struct group *g, const struct aqb_position *after, uint64_t first)
 	uint64_t from = after->seq + 1;
 	struct stretch *s = &g->history;
 	const struct item *fresh;
+	uint64_t known;
 
 	if (strcmp(after->epoch, last->epoch) != 0) {
 		/* The old epoch is nowhere any more; all of the new one came
@@ -419,16 +456,26 @@ queue_resume(struct group *g, const struct aqb_position *after, uint64_t first)
 		    F("channel", g->channel->stream), F("group", g->name));
 		from = first > 0 ? first : 1;
 	}
-	g->past = (struct stretch){ epoch, from - 1, last->seq };
-	drop_done(g);
-	if (length_of(s) > 0) {
-		/* So much came that it is there, too. */
-		s->from = s->epoch == epoch ? from : s->from;
+	/* Up to here the one before knew what is done; some of it may still be
+	 * on the way to this node. */
+	known = larger(from - 1, g->opens.from > 0 ? g->opens.from - 1 : 0);
+	g->past = (struct stretch){ epoch, from - 1, larger(last->seq, known) };
+	if (length_of(s) > 0 && s->epoch != epoch) {
+		drop_past(g, from - 1);
 		return;
 	}
+	/* What is on the way would not be in order behind what came. */
+	drop_past(g, known > last->seq ? known : from - 1);
 	fresh = TAILQ_FIRST(&g->fresh.items);
-	*s = (struct stretch){ epoch, from, last->seq };
-	if (fresh != NULL && fresh->key.epoch == epoch) {
-		s->to = fresh->key.seq - 1;
+	if (length_of(s) > 0) {
+		/* So much came that it is there, too. */
+		s->from = from;
+		s->to = known > last->seq ? known : s->to;
+	} else {
+		*s = (struct stretch){ epoch, from, g->past.to };
+		if (fresh != NULL && fresh->key.epoch == epoch) {
+			s->to = fresh->key.seq - 1;
+		}
 	}
+	sort_past(g);
 }

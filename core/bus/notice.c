@@ -2,7 +2,9 @@
 #include "bus/notice.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -510,4 +512,35 @@ notice_read(struct bus *bus, const char *node, struct aqb_slice text)
 	LOG(AQB_DEBUG, "a notice of a kind that this version does not know",
 	    F("kind", kind));
 	return true;
+}
+
+/* As notice_work() begins it. */
+static bool
+is_kind(struct aqb_slice text, enum work_kind kind)
+{
+	char head[32];
+	int len =
+	    snprintf(head, sizeof head, "{\"kind\":\"%s\",", work_names[kind]);
+
+	return text.len > (size_t)len &&
+	    memcmp(text.data, head, (size_t)len) == 0;
+}
+
+void
+notice_came(struct bus *bus, struct aqb_slice text)
+{
+	const char *line = memchr(text.data, '\n', text.len);
+	struct notice n = { .bus = bus, .sender = bus->conf.node };
+	struct work w = { .kind = WORK_DONE };
+
+	if (is_kind(text, WORK_BACK)) {
+		w.kind = WORK_BACK;
+	} else if (!is_kind(text, WORK_DONE)) {
+		return;
+	}
+	if (line != NULL &&
+	    read_head(&n, text.data, (size_t)(line - text.data)) &&
+	    read_work(&n, &w)) {
+		group_came(bus, &w);
+	}
 }

@@ -59,4 +59,7 @@ int notice_work(struct bus *bus, const struct work *work,
 /* One comes from another node.  False: it makes no sense. */
 bool notice_read(struct bus *bus, const char *node, struct aqb_slice notice);
 
+/* One of this node's came to its place among all that the nodes say. */
+void notice_came(struct bus *bus, struct aqb_slice notice);
+
 #endif

@@ -417,7 +417,7 @@ async def test_a_group_goes_on_when_the_node_that_gave_out_its_work_is_killed(go
 
 @pytest.mark.parametrize("group_ack", ["auto", "manual"])
 async def test_a_group_goes_on_where_the_node_that_stops_leaves_it(go, group_ack):
-    nodes = go(3, "--set", "storage.history_size=5000")
+    nodes = go(3, "--set", "storage.history_size=5000", "--set", "server.drain_wait=5s")
     work = Work()
     for n in nodes:
         work.begin(await worker(n, group_ack), group_ack == "manual")

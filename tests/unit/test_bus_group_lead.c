@@ -502,6 +502,105 @@ START_TEST(an_ack_that_comes_while_a_node_hands_over_counts)
 }
 END_TEST
 
+START_TEST(an_ack_that_is_told_as_the_last_record_comes_counts)
+{
+	works(bob, true);
+	works(cy, true);
+	ada = come_at(1);
+	publish_to(ada, "d", 1, 2);
+	acks(bob, hears_work(bob, 1, 1));
+	time_passes(1100);
+	cluster_fake.holds = true;
+	ck_assert(group_hand_over(bus, true)); /* it says that cy has 2 */
+	acks(cy, hears_work(cy, 2, 1));        /* and has not heard of this */
+	cluster_fake.holds = false;
+	time_passes(1100);
+	ck_assert_str_eq(leader(), "other");
+	hears_nothing(bob);
+	hears_nothing(cy);
+	ck_assert_uint_eq(group_at(1).unacked, 0);
+	ck_assert_uint_eq(group_at(1).waiting, 0);
+}
+END_TEST
+
+START_TEST(an_ack_that_comes_before_it_is_known_where_to_go_on_counts)
+{
+	char text[1024];
+
+	works(bob, true);
+	works(cy, true);
+	ada = come_at(1);
+	publish_to(ada, "d", 1, 2);
+	hears_work(bob, 1, 1);
+	snprintf(text, sizeof text, "%s", hears_work(cy, 2, 1));
+	time_passes(1100);
+	backend.tail_fails = true;
+	backend.error = AQB_EUNAVAIL;
+	node_dies(0);
+	time_passes(50);
+	ck_assert_str_eq(leader(), "other");
+	if (_i == 0) {
+		acks(cy, text);
+	} else {
+		gives_back(cy, text);
+	}
+	backend.tail_fails = false;
+	time_passes(1100);
+	hears_work(cy, 1, 2);
+	if (_i == 1) {
+		hears_work(cy, 2, 2);
+	}
+	hears_nothing(cy);
+}
+END_TEST
+
+START_TEST(who_is_behind_gives_out_nothing_that_is_done_or_open)
+{
+	works(bob, true);
+	works(cy, true);
+	ada = come_at(1);
+	cluster_fake.shares_fail = true;
+	publish_to(ada, "d", 1, 3);
+	skip(bob);
+	skip(cy);
+	node_shares("test", DONE,
+	    "{'seq':1,'epoch':'e1','from':6,'open':[[4,2,'']]}");
+	node_dies(0);
+	publish_to(ada, "d", 4, 7);
+	cluster_fake.shares_fail = false;
+	time_passes(1100);
+	hears_work(cy, 4, 3);
+	hears_work(cy, 6, 1);
+	hears_work(cy, 7, 1);
+	hears_nothing(cy);
+	ck_assert_uint_eq(metric_now("arqonbus_group_lost_total"), 0);
+}
+END_TEST
+
+START_TEST(who_stops_before_it_knew_what_waits_does_not_say_that_all_is_done)
+{
+	works(bob, true);
+	works(cy, true);
+	works(dee, true);
+	ada = come_at(2);
+	publish_to(ada, "d", 1, 2);
+	time_passes(1100);
+	backend.tail_fails = true;
+	backend.error = AQB_EUNAVAIL;
+	node_dies(0);
+	time_passes(50);
+	ck_assert_str_eq(leader(), "other");
+	go(cy);
+	be_at(1);
+	hands_over();
+	be_at(0);
+	backend.tail_fails = false;
+	time_passes(2100);
+	ck_assert_str_eq(leader(), "third");
+	ck_assert_uint_ge(heard(dee), 2);
+}
+END_TEST
+
 START_TEST(an_ack_that_comes_before_the_history_is_read_counts)
 {
 	char text[1024];
@@ -607,6 +706,12 @@ main(void)
 	    what_is_done_meanwhile_is_known_to_the_node_that_goes_on, 0, 2);
 	tcase_add_test(t, nothing_is_done_twice_when_a_node_stops_by_itself);
 	tcase_add_test(t, an_ack_that_comes_while_a_node_hands_over_counts);
+	tcase_add_test(t, an_ack_that_is_told_as_the_last_record_comes_counts);
+	tcase_add_loop_test(t,
+	    an_ack_that_comes_before_it_is_known_where_to_go_on_counts, 0, 2);
+	tcase_add_test(t, who_is_behind_gives_out_nothing_that_is_done_or_open);
+	tcase_add_test(t,
+	    who_stops_before_it_knew_what_waits_does_not_say_that_all_is_done);
 	tcase_add_test(t, an_ack_that_comes_before_the_history_is_read_counts);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
