@@ -6,14 +6,20 @@ seconds=$1
 out=build/fuzz
 mkdir -p "$out"
 libs=$(pkg-config --libs libevent_core json-c libcrypto zlib)
-sources=$(find core -name '*.c' ! -name arqonbusd.c)
+flags="-std=gnu11 -D_GNU_SOURCE -O1 -g -Icore -Iinclude -Itests"
+find core -name '*.c' ! -name arqonbusd.c | while read -r source; do
+    echo "$out/$(echo "$source" | tr / _).o $source"
+done >"$out/sources"
+objects=$(cut -d' ' -f1 "$out/sources")
+# shellcheck disable=SC2086
+xargs -n 2 -P "$(nproc)" clang $flags \
+    -fsanitize=fuzzer-no-link,address,undefined -c -o <"$out/sources"
 for target in tests/fuzz/fuzz_*.c; do
     name=$(basename "$target" .c | sed s/fuzz_//)
     echo "== $name"
     # shellcheck disable=SC2086
-    clang -std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined \
-        -Icore -Iinclude -Itests "$target" $sources $libs -lpthread -ldl \
-        -o "$out/$name"
+    clang $flags -fsanitize=fuzzer,address,undefined "$target" $objects \
+        $libs -lpthread -ldl -o "$out/$name"
     mkdir -p "$out/corpus-$name"
     "$out/$name" -max_total_time="$seconds" -max_len=8192 -print_final_stats=1 \
         -artifact_prefix="$out/$name-" "$out/corpus-$name" \

@@ -170,8 +170,8 @@ acked() {
 durable() {
     echo "Messages of 200 bytes that are acked when Redis has them, 4 publishers,"
     echo "beside pipelined XADD alone; appendonly yes, on $(nproc) cores"
-    printf '%9s %7s %12s %12s %12s %8s %8s\n' fsync window XADD/s acks/s \
-        'with ids/s' ratio ids
+    printf '%9s %7s %12s %12s %12s %8s %8s %8s\n' fsync window XADD/s acks/s \
+        'with ids/s' ratio ids 'bus ns'
     for fsync in everysec always; do
         start_redis "$fsync"
         for window in ${WINDOWS:-64 256}; do
@@ -179,10 +179,11 @@ durable() {
             for _ in $(seq "$rounds"); do
                 alone=$(xadd_alone "$window")
                 plain=$(acked --window "$window")
+                cost=$(field "$work/acks" cpu_ns)
                 ids=$(acked --window "$window" --ids)
-                echo "$fsync $window $alone $plain $ids" | awk '{
-                    printf "%9s %7d %12.0f %12.0f %12.0f %8.2f %8.2f\n",
-                        $1, $2, $3, $4, $5, $4 / $3, $5 / $3
+                echo "$fsync $window $alone $plain $ids $cost" | awk '{
+                    printf "%9s %7d %12.0f %12.0f %12.0f %8.2f %8.2f %8.0f\n",
+                        $1, $2, $3, $4, $5, $4 / $3, $5 / $3, $6
                 }'
                 echo "$plain $alone" | awk '{ print $1 / $2 }' >>"$work/ratios"
             done
