@@ -490,11 +490,11 @@ async def test_a_redis_that_is_too_busy_to_look_is_asked_again(go, redis, proxy)
 
 async def test_a_repeat_of_an_earlier_life_may_be_stored(strict, redis, proxy):
     """Before it could be looked for, nobody may say that it is nowhere."""
-    broker = strict(wait="100ms")
+    broker = strict(wait="400ms")
     ada = await broker.client()
     await send(ada, 1, 1)
     await acked(ada, 1, 1)
-    broker, ada = await come_back(broker, lambda: strict(wait="100ms"), ada)
+    broker, ada = await come_back(broker, lambda: strict(wait="400ms"), ada)
     proxy.tamper = gone
     await asyncio.to_thread(redis.ask, "CLIENT", "KILL", "TYPE", "normal")
     await send(ada, 1, 1)
@@ -502,6 +502,7 @@ async def test_a_repeat_of_an_earlier_life_may_be_stored(strict, redis, proxy):
     await ada.publish("r:c", {"n": 2}, ack=True)  # nobody can have said this before
     assert (await ada.expect_error("STORAGE_UNAVAILABLE"))["stored"] is False
     proxy.tamper = None
+    await state(broker, "ok")
     await send(ada, 1, 1)
     await acked(ada, 1, 1)
     assert stored(redis) == [1]

@@ -38,6 +38,7 @@ def test_a_power_cut_leaves_what_was_synced(redis):
 
 @pytest.mark.parametrize("redis", [Redis], indirect=True)
 def test_a_transaction_that_was_torn_is_mended(redis):
+    redis.ask("CONFIG", "SET", "appendfsync", "always")  # else Redis may write later than it answers
     redis.ask("EVAL", TWO, "2", "a", "b")
     redis.ask("EVAL", TWO, "2", "c", "d")
     redis.kill()

@@ -121,7 +121,7 @@ START_TEST(a_core_that_does_not_turn_is_told_after_two_seconds)
 		ck_assert_uint_lt(clock_mono_ms() - begun, 10000);
 		poll(NULL, 0, 20);
 	}
-	ck_assert_uint_ge(clock_mono_ms() - begun, 2000);
+	ck_assert_uint_ge(clock_mono_ms() - begun, 1999); /* both are cut */
 	ck_assert_int_eq(health(), 503);
 	ck_assert_str_eq(says("status"), "stalled");
 	ck_assert_str_eq(says("core"), "stalled");

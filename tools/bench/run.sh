@@ -146,10 +146,10 @@ start_redis() {
     done
 }
 
-# XADDs a second of what the plugin stores, from as many connections as the
-# bus has publishers, each with $1 under way.
+# XADDs a second of what the plugin stores, from $1 connections, each with $2
+# under way.
 xadd_alone() {
-    redis-benchmark -p "$redis_port" -c 4 -P "$1" -n "${XADDS:-500000}" -q \
+    redis-benchmark -p "$redis_port" -c "$1" -P "$2" -n "${XADDS:-500000}" -q \
         XADD bench MAXLEN '~' 500 '*' id arq_55e149ad6ea8405e0000000000000003 \
         type event from arq_client_16c9e5dc96f8282e87ae81e4bdae9e33 \
         time 1795884420767 payload "$(printf '%0202d' 0)" |
@@ -169,26 +169,33 @@ acked() {
 
 durable() {
     echo "Messages of 200 bytes that are acked when Redis has them, 4 publishers,"
-    echo "beside pipelined XADD alone; appendonly yes, on $(nproc) cores"
-    printf '%9s %7s %12s %12s %12s %8s %8s %8s\n' fsync window XADD/s acks/s \
-        'with ids/s' ratio ids 'bus ns'
+    echo "beside pipelined XADD alone, over as many connections and over one, as"
+    echo "the bus has; appendonly yes, on $(nproc) cores"
+    printf '%9s %7s %12s %12s %12s %12s %8s %8s %8s\n' fsync window \
+        'XADD/s of 4' 'of 1' acks/s 'with ids/s' 'to 4' 'to 1' 'bus ns'
     for fsync in everysec always; do
         start_redis "$fsync"
         for window in ${WINDOWS:-64 256}; do
             : >"$work/ratios"
+            : >"$work/ratios_to_one"
             for _ in $(seq "$rounds"); do
-                alone=$(xadd_alone "$window")
+                four=$(xadd_alone 4 "$window")
+                one=$(xadd_alone 1 $((4 * window)))
                 plain=$(acked --window "$window")
                 cost=$(field "$work/acks" cpu_ns)
                 ids=$(acked --window "$window" --ids)
-                echo "$fsync $window $alone $plain $ids $cost" | awk '{
-                    printf "%9s %7d %12.0f %12.0f %12.0f %8.2f %8.2f %8.0f\n",
-                        $1, $2, $3, $4, $5, $4 / $3, $5 / $3, $6
+                echo "$fsync $window $four $one $plain $ids $cost" | awk '{
+                    printf "%9s %7d %12.0f %12.0f %12.0f %12.0f", $1, $2, $3,
+                        $4, $5, $6
+                    printf " %8.2f %8.2f %8.0f\n", $5 / $3, $5 / $4, $7
                 }'
-                echo "$plain $alone" | awk '{ print $1 / $2 }' >>"$work/ratios"
+                echo "$plain $four" | awk '{ print $1 / $2 }' >>"$work/ratios"
+                echo "$plain $one" | awk '{ print $1 / $2 }' \
+                    >>"$work/ratios_to_one"
             done
-            echo "durable, fsync $fsync, window $window: acks to XADD:" \
-                "$(spread "$work/ratios")"
+            echo "durable, fsync $fsync, window $window: to 4 connections:" \
+                "$(spread "$work/ratios"); to one:" \
+                "$(spread "$work/ratios_to_one")"
         done
         stop_redis
     done
