@@ -78,13 +78,15 @@ tell_refusal(struct client *client, struct aqb_slice request_id,
 	}
 }
 
-/* Note what happened to a message of a channel that is out. */
+/* Note what happened to a message of a channel that is out.  Who sent it may be
+ * gone. */
 static void
-count(struct channel *ch, struct aqb_msg *msg, const char *from)
+count(struct channel *ch, struct aqb_msg *msg)
 {
 	struct bus *bus = ch->bus;
 	struct aqb_msg_view v;
 	char id[AQB_MSG_ID_MAX + 1];
+	char from[AQB_CLIENT_ID_MAX + 1];
 
 	ch->message_count++;
 	ch->last_activity = bus->wall;
@@ -93,14 +95,11 @@ count(struct channel *ch, struct aqb_msg *msg, const char *from)
 		return;
 	}
 	msg_view(msg, &v);
-	if (v.id.len >= sizeof id) {
-		v.id.len = sizeof id - 1;
-	}
-	memcpy(id, v.id.data, v.id.len);
-	id[v.id.len] = '\0';
+	snprintf(id, sizeof id, "%.*s", (int)v.id.len, v.id.data);
+	snprintf(from, sizeof from, "%.*s", (int)v.from.len, v.from.data);
 	telemetry_emit("message_published", AQB_DEBUG,
 	    &(struct telemetry_fields){
-		.client_id = from,
+		.client_id = strcmp(from, "arqonbus") == 0 ? NULL : from,
 		.room = ch->room->name,
 		.channel = ch->name,
 		.message_id = id,
@@ -203,7 +202,7 @@ deliver(struct channel *ch, struct aqb_msg *msg, const struct client *client,
 {
 	move_to(ch, pos);
 	msg_stamp(msg, pos);
-	count(ch, msg, client == NULL ? NULL : client->id);
+	count(ch, msg);
 	router_deliver(ch, msg, not_to(client, ch), received_us);
 }
 
@@ -233,7 +232,7 @@ publish_told(struct channel *ch, struct aqb_msg *msg,
 	if (!msg_is_stamped(msg)) {
 		msg_stamp(msg, pos);
 	}
-	count(ch, msg, strcmp(from, "arqonbus") == 0 ? NULL : from);
+	count(ch, msg);
 	router_deliver(ch, msg, not_to(client, ch),
 	    msg_received(msg, clock_mono_us()));
 }
