@@ -12,6 +12,7 @@
 #include "bus/bus.h"
 #include "bus/port.h"
 #include "loop/timer.h"
+#include "proto/slice.h"
 
 #define BUS_PORTS 64
 
@@ -127,11 +128,5 @@ void bus_make_id(struct bus *bus, char id[BUS_ID_SIZE]);
 struct msg_fields;
 void bus_seal(struct bus *bus, struct aqb_msg *msg,
     const struct msg_fields *fields);
-
-static inline struct aqb_slice
-slice_of(const char *text)
-{
-	return (struct aqb_slice){ text, strlen(text) };
-}
 
 #endif

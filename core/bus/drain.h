@@ -8,10 +8,10 @@
  * them in.
  *
  * When its turn comes a client is told `draining`, and how long to stay away.
- * From then on it is answered DRAINING and given no work; what it sent before is
- * finished, what it was given is acked, and then it is closed with 1012.  At the end of its patience the drain closes
- * whoever is left, and says of every message that is still to be stored that
- * nobody knows.
+ * From then on it is answered DRAINING and given no work; what it sent before
+ * is finished, what it was given is acked, and then it is closed with 1012.  At
+ * the end of its patience the drain closes whoever is left, and says of every
+ * message that is still to be stored that nobody knows.
  */
 
 #include <stdint.h>

@@ -285,7 +285,7 @@ settle(struct taker *t, const struct work *w)
 	HASH_FIND(hh, t->items, &want.key, sizeof want.key, item);
 	if (item == NULL) {
 		/* It has gone to another meanwhile; or is not read yet. */
-		if (want.key.epoch == t->group->past.epoch) {
+		if (want.key.epoch == t->group->past_epoch) {
 			open_settle(&t->group->opens, w);
 		}
 		return;

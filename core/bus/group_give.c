@@ -317,7 +317,7 @@ give_done(struct item **itemp)
 	if (t->member != NULL) {
 		metric_add(METRIC_GROUP_ACKED_TOTAL, 1);
 	}
-	if ((*itemp)->key.epoch == g->past.epoch) {
+	if ((*itemp)->key.epoch == g->past_epoch) {
 		/* The history where it stands may not be read yet. */
 		open_done(&g->opens, (*itemp)->key.seq);
 	}

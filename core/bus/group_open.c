@@ -10,30 +10,6 @@
 #include "bus/remote.h"
 #include "proto/json.h"
 
-/* The first of the epoch that waits for its first member; all behind it do,
- * but for what is parked. */
-static uint64_t
-first_waiting(const struct group *g, uint64_t epoch)
-{
-	const struct item_list *lists[] = { &g->page.items, &g->fresh.items };
-	uint64_t first = queue_last(g, epoch) + 1;
-	const struct item *item;
-
-	if (g->history.epoch == epoch && g->history.from <= g->history.to) {
-		first = g->history.from;
-	}
-	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-		TAILQ_FOREACH (item, lists[i], link) {
-			if (item->key.epoch == epoch) {
-				first = item->key.seq < first ? item->key.seq
-							      : first;
-				break;
-			}
-		}
-	}
-	return first;
-}
-
 static void
 put_list(const struct item_list *items, uint64_t epoch, const char **commap,
     struct buf *b)
@@ -73,7 +49,7 @@ open_put(const struct group *g, const struct aqb_position *pos, size_t most,
 		return;
 	}
 	buf_puts(b, ",\"from\":");
-	buf_u64(b, first_waiting(g, epoch));
+	buf_u64(b, queue_first(g, epoch));
 	buf_puts(b, ",\"open\":[");
 	put_list(&g->out, epoch, &comma, b);
 	put_list(&g->again.items, epoch, &comma, b);

@@ -30,8 +30,8 @@ struct opens {
 	struct opened *list;
 };
 
-/* Say what is open of the epoch of this position, as two more members of an object: nothing
- * if that is more than so many. */
+/* Say what is open of the epoch of this position, as two more members of an
+ * object: nothing if that is more than so many. */
 void open_put(const struct group *g, const struct aqb_position *pos,
     size_t most, struct buf *b);
 

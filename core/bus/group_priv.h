@@ -97,10 +97,10 @@ struct group {
 	struct stretch history;
 	struct question *reading;  /* or NULL */
 	struct question *resuming; /* or NULL */
-	struct stretch past;       /* up to `from` it is done, and up to `to`
-				    * it may be with a member of ours */
-	struct opens opens;        /* of that, while it is to be read */
-	struct aqb_position told;  /* to the other nodes */
+	/* Up to here it is done, to be read, or with a member. */
+	uint64_t past_epoch, past_to;
+	struct opens opens;       /* of that, while it is to be read */
+	struct aqb_position told; /* to the other nodes */
 	uint64_t told_waiting;
 	bool is_stirred;      /* since then: something was given or came back */
 	bool is_left;         /* it was told for the one that goes on */
@@ -145,8 +145,8 @@ bool queue_read(struct group *g);
 /* Forget all that waits. */
 void queue_drop_all(struct group *g);
 
-/* The newest of this epoch that is known of: it may be still to come. */
-uint64_t queue_last(const struct group *g, uint64_t epoch);
+/* The first that waits for its first member: all behind do, or are parked. */
+uint64_t queue_first(const struct group *g, uint64_t epoch);
 
 /* All up to here is done; false: that is not known. */
 bool queue_done(const struct group *g, struct aqb_position *posp);

@@ -248,7 +248,7 @@ take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
 		}
 		queue_lost(g, v.seq - s->from, s->from, v.seq - 1, "history");
 		s->from = v.seq + 1;
-		if (v.seq <= g->past.to &&
+		if (v.seq <= g->past_to &&
 		    (open_is_done(&g->opens, v.seq) ||
 			is_known(g, v.seq, s->epoch))) {
 			continue;
@@ -256,7 +256,7 @@ take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
 		item = item_new(g, answer->msgs[i]);
 		if (item == NULL) {
 			queue_lost(g, 1, v.seq, v.seq, "memory");
-		} else if (v.seq > g->past.to || !open_resume(g, item)) {
+		} else if (v.seq > g->past_to || !open_resume(g, item)) {
 			queue_add(&g->page, item);
 		}
 	}
@@ -264,7 +264,7 @@ take_page(struct group *g, const struct aqb_answer *answer, uint64_t to)
 		queue_lost(g, to - s->from + 1, s->from, to, "history");
 		s->from = to + 1;
 	}
-	if (s->from > g->past.to) {
+	if (s->from > g->past_to) {
 		open_fini(&g->opens);
 	}
 }
@@ -362,32 +362,39 @@ lowest(const struct item_list *items, bool in_order, uint64_t epoch,
 	return low;
 }
 
-uint64_t
-queue_last(const struct group *g, uint64_t epoch)
+/* The newest of this epoch that is known of: it may be still to come. */
+static uint64_t
+last_of(const struct group *g, uint64_t epoch)
 {
 	return larger(g->channel->last.seq,
-	    g->past.epoch == epoch ? g->past.to : 0);
+	    g->past_epoch == epoch ? g->past_to : 0);
+}
+
+uint64_t
+queue_first(const struct group *g, uint64_t epoch)
+{
+	const struct stretch *s = &g->history;
+	uint64_t low = last_of(g, epoch) + 1;
+
+	low = lowest(&g->page.items, true, epoch, low);
+	low = lowest(&g->fresh.items, true, epoch, low);
+	return length_of(s) > 0 && s->epoch == epoch && s->from < low ? s->from
+								      : low;
 }
 
 bool
 queue_done(const struct group *g, struct aqb_position *posp)
 {
 	const struct aqb_position *last = &g->channel->last;
-	const struct stretch *s = &g->history;
 	uint64_t epoch = epoch_hash(slice_of(last->epoch));
-	uint64_t low = queue_last(g, epoch) + 1;
+	uint64_t low = queue_first(g, epoch);
 
 	if (last->epoch[0] == '\0') {
 		return false;
 	}
 	low = lowest(&g->again.items, false, epoch, low);
 	low = lowest(&g->parked.items, false, epoch, low);
-	low = lowest(&g->page.items, true, epoch, low);
-	low = lowest(&g->fresh.items, true, epoch, low);
 	low = lowest(&g->out, false, epoch, low);
-	if (length_of(s) > 0 && s->epoch == epoch && s->from < low) {
-		low = s->from;
-	}
 	*posp = *last;
 	posp->seq = low - 1;
 	return true;
@@ -396,10 +403,7 @@ queue_done(const struct group *g, struct aqb_position *posp)
 bool
 queue_is_past(const struct group *g, const struct aqb_msg_view *v)
 {
-	const struct stretch *past = &g->past;
-
-	return (v->seq <= past->from || v->seq <= past->to) &&
-	    epoch_hash(v->epoch) == past->epoch;
+	return v->seq <= g->past_to && epoch_hash(v->epoch) == g->past_epoch;
 }
 
 /* What came meanwhile up to here is done, or is read with what is known of it.
@@ -410,7 +414,7 @@ drop_past(struct group *g, uint64_t to)
 	struct item *item;
 
 	while ((item = TAILQ_FIRST(&g->fresh.items)) != NULL &&
-	    item->key.epoch == g->past.epoch && item->key.seq <= to) {
+	    item->key.epoch == g->past_epoch && item->key.seq <= to) {
 		queue_remove(&g->fresh, item);
 		item_free(g, &item);
 	}
@@ -425,7 +429,7 @@ sort_past(struct group *g)
 
 	TAILQ_INIT(&keep.items);
 	while ((item = TAILQ_FIRST(&g->fresh.items)) != NULL &&
-	    item->key.epoch == g->past.epoch && item->key.seq < g->opens.from) {
+	    item->key.epoch == g->past_epoch && item->key.seq < g->opens.from) {
 		queue_remove(&g->fresh, item);
 		if (open_is_done(&g->opens, item->key.seq) ||
 		    is_known(g, item->key.seq, item->key.epoch)) {
@@ -459,7 +463,8 @@ queue_resume(struct group *g, const struct aqb_position *after, uint64_t first)
 	/* Up to here the one before knew what is done; some of it may still be
 	 * on the way to this node. */
 	known = larger(from - 1, g->opens.from > 0 ? g->opens.from - 1 : 0);
-	g->past = (struct stretch){ epoch, from - 1, larger(last->seq, known) };
+	g->past_epoch = epoch;
+	g->past_to = larger(last->seq, known);
 	if (length_of(s) > 0 && s->epoch != epoch) {
 		drop_past(g, from - 1);
 		return;
@@ -472,7 +477,7 @@ queue_resume(struct group *g, const struct aqb_position *after, uint64_t first)
 		s->from = from;
 		s->to = known > last->seq ? known : s->to;
 	} else {
-		*s = (struct stretch){ epoch, from, g->past.to };
+		*s = (struct stretch){ epoch, from, g->past_to };
 		if (fresh != NULL && fresh->key.epoch == epoch) {
 			s->to = fresh->key.seq - 1;
 		}

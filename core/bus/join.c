@@ -16,6 +16,7 @@
 #include "host/telemetry.h"
 #include "proto/msg.h"
 #include "proto/name.h"
+#include "proto/slice.h"
 
 #define CATCHUP_MAGIC 0xf3086a5du
 #define READ_LIMIT 1000           /* messages in one read */
@@ -174,8 +175,7 @@ is_of_epoch(struct catchup *c, const struct aqb_msg_view *v)
 {
 	char *epoch = c->epoch;
 
-	if (strlen(epoch) == v->epoch.len &&
-	    memcmp(epoch, v->epoch.data, v->epoch.len) == 0) {
+	if (slice_is(v->epoch, epoch)) {
 		return true;
 	}
 	memcpy(epoch, v->epoch.data, v->epoch.len);
@@ -188,10 +188,7 @@ is_of_epoch(struct catchup *c, const struct aqb_msg_view *v)
 static void
 leave_epoch(struct catchup *c, const struct aqb_msg_view *v)
 {
-	bool is_other = strlen(c->epoch) != v->epoch.len ||
-	    memcmp(c->epoch, v->epoch.data, v->epoch.len) != 0;
-
-	if (c->is_read && is_other) {
+	if (c->is_read && !slice_is(v->epoch, c->epoch)) {
 		memcpy(c->left[c->left_count++ % LEFT_MAX], c->epoch,
 		    sizeof c->epoch);
 	}
@@ -202,8 +199,7 @@ static bool
 is_left(const struct catchup *c, const struct aqb_msg_view *v)
 {
 	for (uint32_t i = 0; i < LEFT_MAX && i < c->left_count; i++) {
-		if (strlen(c->left[i]) == v->epoch.len &&
-		    memcmp(c->left[i], v->epoch.data, v->epoch.len) == 0) {
+		if (slice_is(v->epoch, c->left[i])) {
 			return true;
 		}
 	}

@@ -445,36 +445,6 @@ hear_work(struct notice *n, enum work_kind kind)
 	return true;
 }
 
-static bool
-on_give(struct notice *n)
-{
-	return hear_work(n, WORK_GIVE);
-}
-
-static bool
-on_took(struct notice *n)
-{
-	return hear_work(n, WORK_TOOK);
-}
-
-static bool
-on_done(struct notice *n)
-{
-	return hear_work(n, WORK_DONE);
-}
-
-static bool
-on_back(struct notice *n)
-{
-	return hear_work(n, WORK_BACK);
-}
-
-static bool
-on_missed(struct notice *n)
-{
-	return hear_work(n, WORK_MISSED);
-}
-
 bool
 notice_read(struct bus *bus, const char *node, struct aqb_slice text)
 {
@@ -486,11 +456,6 @@ notice_read(struct bus *bus, const char *node, struct aqb_slice text)
 		{ "unplaced", on_unplaced },
 		{ "kick", on_kick },
 		{ "delete", on_delete },
-		{ "give", on_give },
-		{ "took", on_took },
-		{ "done", on_done },
-		{ "back", on_back },
-		{ "missed", on_missed },
 	};
 	struct notice n = { .bus = bus, .sender = node };
 	const char *line = memchr(text.data, '\n', text.len);
@@ -507,6 +472,11 @@ notice_read(struct bus *bus, const char *node, struct aqb_slice text)
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		if (strcmp(kind, kinds[i].kind) == 0) {
 			return kinds[i].on(&n);
+		}
+	}
+	for (size_t i = 0; i < sizeof work_names / sizeof work_names[0]; i++) {
+		if (strcmp(kind, work_names[i]) == 0) {
+			return hear_work(&n, (enum work_kind)i);
 		}
 	}
 	LOG(AQB_DEBUG, "a notice of a kind that this version does not know",

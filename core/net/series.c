@@ -8,6 +8,7 @@
 #include <arqonbus/message.h>
 
 #include "base/mem.h"
+#include "proto/slice.h"
 
 struct series *
 series_ref(struct series *s)
@@ -36,19 +37,12 @@ series_unref(struct series **seriesp)
 }
 
 static bool
-is_text(const char *text, struct aqb_slice slice)
-{
-	return strlen(text) == slice.len &&
-	    memcmp(text, slice.data, slice.len) == 0;
-}
-
-static bool
 is_next(const struct series *s, enum slow_policy policy,
     const struct aqb_msg_view *v)
 {
 	return !s->is_over && s->policy == policy && v->seq == s->last + 1 &&
-	    is_text(s->epoch, v->epoch) && is_text(s->channel, v->channel) &&
-	    is_text(s->room, v->room);
+	    slice_is(v->epoch, s->epoch) && slice_is(v->channel, s->channel) &&
+	    slice_is(v->room, s->room);
 }
 
 /* A name of a message, which is never longer than there is room. */
@@ -88,8 +82,8 @@ begin(struct series **table, struct series *before, uint32_t lane,
 		return NULL;
 	}
 	if (before != NULL) {
-		if (is_text(before->channel, v->channel) &&
-		    is_text(before->room, v->room)) {
+		if (slice_is(v->channel, before->channel) &&
+		    slice_is(v->room, before->room)) {
 			s->first = series_ref(before->first);
 		}
 		HASH_DEL(*table, before);
