@@ -38,3 +38,26 @@ async def numbers(client, first, last):
     messages = [await client.receive() for _ in range(first, last + 1)]
     assert [m.get("payload", {}).get("n") for m in messages] == list(range(first, last + 1)), messages
     return messages
+
+
+async def say_m2(client):
+    """The message m2, perhaps once more; the answer."""
+    await client.send(type="event", id="m2", channel="r:c", payload={"n": 2}, ack=True)
+    answer = await client.receive()
+    assert answer["request_id"] == "m2"
+    return answer
+
+
+async def m2_is_unknown(client):
+    """It stays so, however often it is said."""
+    for _ in range(2):
+        error = await say_m2(client)
+        assert (error["type"], error["payload"]["code"]) == ("error", "STORAGE_UNAVAILABLE")
+        assert error["payload"]["stored"] == "unknown"
+
+
+async def m2_is_acked(client):
+    """It is said until it is, and unknown till then; what the ack says."""
+    while (answer := await say_m2(client))["type"] != "ack":
+        assert answer["payload"]["stored"] == "unknown"
+    return answer["payload"]

@@ -367,6 +367,17 @@ class Work:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
+async def at_work(nodes, group_ack):
+    """A worker on each of three nodes, of which the first gives out; and somebody on the second."""
+    work = Work()
+    for n in nodes:
+        work.begin(await worker(n, group_ack), group_ack == "manual")
+        await asyncio.sleep(0.1)
+    ada = await nodes[1].client()
+    await group_has(ada, 3)
+    return work, ada
+
+
 @pytest.mark.parametrize("group_ack", ["auto", "manual"])
 async def test_each_message_of_a_group_goes_to_one_member_on_any_node(go, group_ack):
     nodes = go(3)
@@ -390,12 +401,7 @@ async def test_each_message_of_a_group_goes_to_one_member_on_any_node(go, group_
 
 async def test_a_group_goes_on_when_the_node_that_gave_out_its_work_is_killed(go):
     nodes = go(3, "--set", "server.group_ack_wait=2s", "--set", "server.group_max_deliveries=100")
-    work = Work()
-    for n in nodes:
-        work.begin(await worker(n, "manual"), True)  # the first gives out
-        await asyncio.sleep(0.1)
-    ada = await nodes[1].client()
-    await group_has(ada, 3)
+    work, ada = await at_work(nodes, "manual")
     await publish(ada, 1, 200)
     nodes[0].errors_expected = True
     nodes[0].process.kill()
@@ -418,12 +424,7 @@ async def test_a_group_goes_on_when_the_node_that_gave_out_its_work_is_killed(go
 @pytest.mark.parametrize("group_ack", ["auto", "manual"])
 async def test_a_group_goes_on_where_the_node_that_stops_leaves_it(go, group_ack):
     nodes = go(3, "--set", "storage.history_size=5000", "--set", "server.drain_wait=5s")
-    work = Work()
-    for n in nodes:
-        work.begin(await worker(n, group_ack), group_ack == "manual")
-        await asyncio.sleep(0.1)
-    ada = await nodes[1].client()
-    await group_has(ada, 3)
+    work, ada = await at_work(nodes, group_ack)
     publishing = asyncio.create_task(publish(ada, 1, 2000))
     await asyncio.sleep(0.1)
     await asyncio.to_thread(nodes[0].stop)
@@ -436,12 +437,7 @@ async def test_a_group_goes_on_where_the_node_that_stops_leaves_it(go, group_ack
 
 async def test_a_node_that_was_stopped_does_not_do_the_work_of_the_one_that_replaced_it(go):
     nodes = go(3, "--set", "storage-redis-streams.node_ttl=2s", "--set", "storage.history_size=5000")
-    work = Work()
-    for n in nodes:
-        work.begin(await worker(n, "auto"), False)  # the first gives out
-        await asyncio.sleep(0.1)
-    ada = await nodes[1].client()
-    await group_has(ada, 3)
+    work, ada = await at_work(nodes, "auto")
     await publish(ada, 1, 100)
     await work.until_done(100)
     await asyncio.sleep(1.5)  # that is known to all

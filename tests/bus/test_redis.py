@@ -13,7 +13,7 @@ import time
 import pytest
 from broker import Broker
 from day import HOUR, Day
-from redis_bus import QUICK, is_away, numbers, publish, state
+from redis_bus import QUICK, is_away, m2_is_acked, m2_is_unknown, numbers, publish, state
 from redis_server import Redis, free_port
 
 
@@ -264,16 +264,9 @@ async def test_strict_what_may_be_stored_stays_unknown_and_is_stored_once(go, re
     await publish(ada, "r:c", 1, 1)
     await asyncio.sleep(window)  # no id of an earlier life is looked for any more
     redis.freeze()
-    for _ in range(2):
-        await ada.send(type="event", id="m2", channel="r:c", payload={"n": 2}, ack=True)
-        assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] == "unknown"
+    await m2_is_unknown(ada)
     redis.thaw()
-    while True:
-        await ada.send(type="event", id="m2", channel="r:c", payload={"n": 2}, ack=True)
-        answer = await ada.receive()
-        if answer["type"] == "ack":
-            break
-        assert answer["payload"]["stored"] == "unknown"
+    await m2_is_acked(ada)
     stream = next(k for k in redis.ask("KEYS", "*") if k.endswith(":c:r:c"))
     assert len(redis.ask("XRANGE", stream, "-", "+")) == 2
 

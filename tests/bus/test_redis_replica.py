@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from redis_bus import QUICK, numbers, publish, state
+from redis_bus import QUICK, m2_is_acked, m2_is_unknown, numbers, publish, state
 from redis_proxy import Gone, Proxy
 from redis_server import Redis
 from test_redis_faults import Sentinel, stored
@@ -133,17 +133,10 @@ async def test_after_a_while_nobody_knows_and_a_repeat_is_stored_once(go, redis,
     ada, bob = await two_clients(broker)
     await publish(ada, "r:c", 1, 1)
     replica.freeze()
-    for _ in range(2):
-        await ada.send(type="event", id="m2", channel="r:c", payload={"n": 2}, ack=True)
-        assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m2"))["stored"] == "unknown"
+    await m2_is_unknown(ada)
     replica.thaw()
-    while True:
-        await ada.send(type="event", id="m2", channel="r:c", payload={"n": 2}, ack=True)
-        answer = await ada.receive()
-        if answer["type"] == "ack":
-            break
-        assert answer["payload"]["stored"] == "unknown"
-    assert answer["payload"]["stored"] == "replicated" and answer["payload"]["seq"] == 2
+    ack = await m2_is_acked(ada)
+    assert ack["stored"] == "replicated" and ack["seq"] == 2
     assert stored(redis) == [1, 2] and stored(replica) == [1, 2]
     (message,) = await numbers(bob, 1, 1)
     carl = await broker.client()
