@@ -45,11 +45,15 @@ publish_ack(struct client *client, struct aqb_slice request_id,
 	if (seen->pos.seq > 0) {
 		buf_puts(&b, "\",\"seq\":");
 		buf_u64(&b, seen->pos.seq);
-		buf_printf(&b, ",\"epoch\":\"%s\"", seen->pos.epoch);
+		buf_puts(&b, ",\"epoch\":\"");
+		buf_puts(&b, seen->pos.epoch);
+		buf_putc(&b, '"');
 	} else {
 		buf_puts(&b, "\",\"seq\":null,\"epoch\":null");
 	}
-	buf_printf(&b, ",\"stored\":\"%s\"}}", stored_name(seen->stored));
+	buf_puts(&b, ",\"stored\":\"");
+	buf_puts(&b, stored_name(seen->stored));
+	buf_puts(&b, "\"}}");
 	bus_send_text(client, &b);
 	buf_fini(&b);
 }

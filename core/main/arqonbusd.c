@@ -2,6 +2,7 @@
 
 /* The daemon: read the configuration, build the broker, run it. */
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include "main/version.h"
 
 #define RESERVED_DESCRIPTORS 128 /* beside connections */
+#define HEAP_KEPT (64 << 20)     /* bytes at its end, once they were used */
+#define HEAP_LONE (4 << 20)      /* bytes of what is mapped by itself */
 
 extern char **environ;
 
@@ -47,6 +50,18 @@ fit_descriptors(struct conf *conf)
 		    FN("descriptors", rl.rlim_cur));
 		conf->server.max_connections = fits;
 	}
+}
+
+/*
+ * What goes through the broker comes and goes by the thousand.  glibc would
+ * give the end of the heap back to the kernel each time it is free, to ask for
+ * it again, page by page, a moment later.
+ */
+static void
+keep_heap(void)
+{
+	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+	mallopt(M_MMAP_THRESHOLD, HEAP_LONE);
 }
 
 static int
@@ -109,6 +124,7 @@ main(int argc, char **argv)
 	int status = 0;
 
 	hash_init();
+	keep_heap();
 	signal(SIGPIPE, SIG_IGN);
 	if (conf_load(conf, argc, argv, environ, &action, &why) != AQB_OK) {
 		conf_free(&conf);

@@ -156,8 +156,9 @@ static bool
 send(struct redis *r, struct out *o)
 {
 	const struct cluster *c = r->cluster;
-	struct words w = { 0 };
+	struct words w;
 
+	words_init(&w);
 	words_add(&w, "EVAL");
 	words_add(&w, script_tell);
 	words_add(&w, "3");
@@ -395,8 +396,9 @@ join(struct redis *r)
 {
 	const struct cluster *c = r->cluster;
 	struct board *b = c->board;
-	struct words w = { 0 };
+	struct words w;
 
+	words_init(&w);
 	if (b->is_joining || r->is_ousted || !redis_is_present(r)) {
 		return;
 	}
@@ -457,8 +459,9 @@ void
 board_leave(struct redis *r, void (*done)(struct redis *r))
 {
 	struct board *b = r->cluster->board;
-	struct words w = { 0 };
+	struct words w;
 
+	words_init(&w);
 	if (redis_is_present(r) && b->is_in) {
 		add_join(r, &w, script_leave);
 		b->left = done;

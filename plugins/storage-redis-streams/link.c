@@ -19,6 +19,7 @@
 #include <arqonbus/host.h>
 
 #include "clock.h"
+#include "digits.h"
 #include "find.h"
 #include "reply.h"
 
@@ -442,16 +443,8 @@ link_why(const struct link *l)
 static char *
 put_count(char *p, char what, size_t n)
 {
-	char digits[20];
-	size_t i = sizeof digits;
-
-	do {
-		digits[--i] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n > 0);
 	*p++ = what;
-	memcpy(p, digits + i, sizeof digits - i);
-	p += sizeof digits - i;
+	p = put_digits(p, n);
 	*p++ = '\r';
 	*p++ = '\n';
 	return p;

@@ -191,9 +191,10 @@ static bool
 send_next(struct redis *r, struct shard *sh)
 {
 	struct post *post = sh->next;
-	struct words w = { 0 };
+	struct words w;
 	char epoch[STREAM_EPOCH_SIZE], key[DEDUPE_KEY_SIZE];
 
+	words_init(&w);
 	post->number = sh->next_number;
 	if (post->msg != NULL) {
 		add_append(r, post, &w, epoch, key);

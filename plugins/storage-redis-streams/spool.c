@@ -3,11 +3,14 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <arqonbus/host.h>
 
 #include "clock.h"
 #include "stream.h"
+
+#define SPARES_MAX 1024
 
 void
 spool_init(struct spool *s)
@@ -15,13 +18,52 @@ spool_init(struct spool *s)
 	TAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->written);
 	TAILQ_INIT(&s->held);
+	TAILQ_INIT(&s->spare);
+}
+
+void
+spool_fini(struct spool *s)
+{
+	struct entry *e;
+
+	while ((e = TAILQ_FIRST(&s->spare)) != NULL) {
+		TAILQ_REMOVE(&s->spare, e, link);
+		free(e);
+	}
+	s->spares = 0;
+}
+
+/* Zeroed, as calloc's; they come and go many a second. */
+static struct entry *
+take_spare(struct spool *s)
+{
+	struct entry *e = TAILQ_FIRST(&s->spare);
+
+	if (e == NULL) {
+		return calloc(1, sizeof *e);
+	}
+	TAILQ_REMOVE(&s->spare, e, link);
+	s->spares--;
+	memset(e, 0, sizeof *e);
+	return e;
+}
+
+static void
+give_back(struct spool *s, struct entry *e)
+{
+	if (s->spares == SPARES_MAX) {
+		free(e);
+		return;
+	}
+	TAILQ_INSERT_HEAD(&s->spare, e, link);
+	s->spares++;
 }
 
 struct entry *
 spool_add(struct spool *s, const struct aqb_host *host, struct stream *stream,
     struct aqb_msg *msg)
 {
-	struct entry *e = calloc(1, sizeof *e);
+	struct entry *e = take_spare(s);
 	struct aqb_msg_view view;
 
 	if (e == NULL) {
@@ -143,5 +185,5 @@ spool_drop(struct spool *s, const struct aqb_host *host, struct entry **ep)
 	}
 	TAILQ_REMOVE(&e->stream->entries, e, stream_link);
 	host->msg_unref(&e->msg);
-	free(e);
+	give_back(s, e);
 }

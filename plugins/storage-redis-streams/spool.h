@@ -60,6 +60,8 @@ struct spool {
 	struct entry_list waiting; /* and sent, in the order they came */
 	struct entry_list written; /* the oldest first */
 	struct entry_list held;    /* likewise */
+	struct entry_list spare;   /* to be used again */
+	size_t spares;
 	uint64_t next;
 	size_t messages, bytes;             /* waiting, sent and written */
 	size_t again_messages, again_bytes; /* of them, those that were held */
@@ -68,6 +70,9 @@ struct spool {
 };
 
 void spool_init(struct spool *s);
+
+/* Nothing is in it any more. */
+void spool_fini(struct spool *s);
 
 /* A new entry at the end of a stream and of the spool, with a reference to
  * the message (which may be NULL).  NULL without memory. */

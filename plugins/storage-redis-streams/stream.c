@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "digits.h"
 #include "redis.h"
 #include "shared.h"
 #include "write.h"
@@ -169,9 +170,13 @@ void
 stream_position(const struct stream *s, uint64_t era, uint64_t seq,
     struct aqb_position *pos)
 {
+	size_t len = strlen(s->epoch);
+	char *p = pos->epoch + len;
+
 	pos->seq = seq;
-	snprintf(pos->epoch, sizeof pos->epoch, "%s.%llu", s->epoch,
-	    (unsigned long long)era);
+	memcpy(pos->epoch, s->epoch, len);
+	*p++ = '.';
+	*put_digits(p, era) = '\0';
 }
 
 void

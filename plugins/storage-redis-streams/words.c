@@ -2,9 +2,15 @@
 #include "words.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "digits.h"
+
+void
+words_init(struct words *w)
+{
+	w->n = w->numbers = 0;
+}
 
 void
 words_add_bytes(struct words *w, const char *text, size_t len)
@@ -26,8 +32,7 @@ words_add_number(struct words *w, uint64_t n)
 	char *text = w->number[w->numbers++];
 
 	assert(w->numbers <= WORDS_NUMBERS);
-	snprintf(text, sizeof w->number[0], "%" PRIu64, n);
-	words_add(w, text);
+	words_add_bytes(w, text, (size_t)(put_digits(text, n) - text));
 }
 
 static void

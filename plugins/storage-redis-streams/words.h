@@ -9,6 +9,8 @@
 
 #include <arqonbus/message.h>
 
+#include "digits.h"
+
 #define WORDS_MAX 48
 #define WORDS_NUMBERS 12
 
@@ -17,8 +19,11 @@ struct words {
 	int numbers;
 	const char *text[WORDS_MAX];
 	size_t len[WORDS_MAX];
-	char number[WORDS_NUMBERS][24];
+	char number[WORDS_NUMBERS][DIGITS_MAX];
 };
+
+/* It is long, and only what is added to it is looked at. */
+void words_init(struct words *w);
 
 void words_add(struct words *w, const char *text);
 void words_add_bytes(struct words *w, const char *text, size_t len);

@@ -7,6 +7,7 @@
 
 #include "away.h"
 #include "dedupe.h"
+#include "digits.h"
 #include "redis.h"
 #include "replica.h"
 #include "words.h"
@@ -14,6 +15,8 @@
 #define DUE_MAX 4096           /* replies */
 #define BACKLOG_MAX (4u << 20) /* bytes not written yet */
 #define AT_ONCE 64             /* of one stream, then another's turn */
+#define RELEASED_AT_ONCE 2     /* of the held, for each that comes */
+#define ENTRY_ID_SIZE (2 * DIGITS_MAX + 2)
 
 static redisCallbackFn on_stored;
 static redisCallbackFn on_deleted;
@@ -244,18 +247,28 @@ static const char publish_script[] =
     "if id then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[3]) end "
     "return id";
 
+/* The id of a stream's entry: era-seq. */
+static void
+put_id(char id[ENTRY_ID_SIZE], const struct entry *e)
+{
+	char *p = put_digits(id, e->era);
+
+	*p++ = '-';
+	*put_digits(p, e->seq) = '\0';
+}
+
 static bool
 send_append(struct redis *r, struct entry *e)
 {
 	struct stream *s = e->stream;
 	struct aqb_msg_view v;
-	struct words w = { 0 };
-	char id[48];
+	struct words w;
+	char id[ENTRY_ID_SIZE];
 	char key[DEDUPE_KEY_SIZE];
 
+	words_init(&w);
 	r->host->msg_view(e->msg, &v);
-	snprintf(id, sizeof id, "%llu-%llu", (unsigned long long)e->era,
-	    (unsigned long long)e->seq);
+	put_id(id, e);
 	if ((v.flags & AQB_MSG_GIVEN_ID) != 0 && e->dedupe_window > 0) {
 		words_add(&w, "EVAL");
 		words_add_bytes(&w, publish_script, sizeof publish_script - 1);
@@ -471,6 +484,28 @@ stream_is_gone(struct redis *r, struct entry *e)
 	rewind_to(e);
 }
 
+/* Let go what has surely reached the disk, and what there is no room for, so
+ * many at most: all that is due at once would keep others waiting. */
+static void
+release_held(struct redis *r, size_t most)
+{
+	uint64_t now = clock_ms();
+	struct entry *e;
+
+	while (most-- > 0 && (e = TAILQ_FIRST(&r->spool.held)) != NULL) {
+		bool is_safe = e->since + r->conf->hold <= now &&
+		    (!r->has_aof || e->since < r->flushed);
+
+		if (!is_safe && r->spool.held_bytes <= r->conf->hold_size) {
+			break;
+		}
+		if (!is_safe) {
+			redis_add(r, r->metrics.hold_short, 1);
+		}
+		drop(r, &e);
+	}
+}
+
 /* What is answered here comes after all of its stream that came before it. */
 static bool
 must_wait(const struct entry *e)
@@ -500,6 +535,7 @@ write_finish(struct redis *r, struct entry *e, enum aqb_stored stored)
 		drop(r, &e);
 	} else {
 		spool_hold(&r->spool, e);
+		release_held(r, RELEASED_AT_ONCE);
 	}
 }
 
@@ -749,34 +785,13 @@ give_up_the_old(struct redis *r)
 	}
 }
 
-/* Let go what has surely reached the disk, and what there is no room for. */
-static void
-release_held(struct redis *r)
-{
-	uint64_t now = clock_ms();
-	struct entry *e;
-
-	while ((e = TAILQ_FIRST(&r->spool.held)) != NULL) {
-		bool is_safe = e->since + r->conf->hold <= now &&
-		    (!r->has_aof || e->since < r->flushed);
-
-		if (!is_safe && r->spool.held_bytes <= r->conf->hold_size) {
-			break;
-		}
-		if (!is_safe) {
-			redis_add(r, r->metrics.hold_short, 1);
-		}
-		drop(r, &e);
-	}
-}
-
 void
 write_tick(struct redis *r)
 {
 	if (r->mode == MODE_STRICT) {
 		give_up_the_old(r);
 	}
-	release_held(r);
+	release_held(r, SIZE_MAX);
 	write_pump(r);
 }
 
@@ -790,4 +805,5 @@ write_fini(struct redis *r)
 	    (e = TAILQ_FIRST(&r->spool.held)) != NULL) {
 		drop(r, &e);
 	}
+	spool_fini(&r->spool);
 }
