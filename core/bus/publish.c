@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/spare.h"
 #include "base/why.h"
 #include "bus/private.h"
 #include "bus/publish_priv.h"
@@ -268,7 +269,7 @@ publish_free(struct publish **pubp)
 	}
 	msg_unref(&pub->msg);
 	pub->magic = 0;
-	free(pub);
+	spare_free(pub, sizeof *pub);
 }
 
 /* Tell the sender, once for each time that it said it. */
@@ -369,11 +370,12 @@ on_stored(void *arg, enum aqb_err err, const struct aqb_answer *answer)
 static struct publish *
 publish_new(struct client *client, struct channel *ch)
 {
-	struct publish *pub = try_new(sizeof *pub);
+	struct publish *pub = spare_new(sizeof *pub);
 
 	if (pub == NULL) {
 		return NULL;
 	}
+	memset(pub, 0, sizeof *pub);
 	pub->magic = PUBLISH_MAGIC;
 	pub->bus = ch->bus;
 	pub->client = client;

@@ -63,7 +63,11 @@ struct loop {
 	size_t running_cap;
 	int wake_fd;
 	struct event *wake;
+	bool posted; /* by this thread, which need not be woken */
 };
+
+/* What this thread runs. */
+static _Thread_local struct loop *mine;
 
 static void
 run_posts(evutil_socket_t fd, short what, void *arg)
@@ -125,7 +129,9 @@ loop_post(struct loop *loop, loop_post_f *fn, void *arg)
 		loop->post[loop->posts++] = (struct post){ fn, arg };
 	}
 	pthread_mutex_unlock(&loop->lock);
-	if (ok && wake) {
+	if (ok && mine == loop) {
+		loop->posted = true;
+	} else if (ok && wake) {
 		interrupt(loop);
 	}
 	return ok;
@@ -167,6 +173,7 @@ loop_free(struct loop **loopp)
 		return;
 	}
 	OBJ_TAKE(loop, loopp, LOOP_MAGIC);
+	mine = mine == loop ? NULL : mine;
 	wheel_free(&loop->wheel);
 	event_free(loop->wake);
 	close(loop->wake_fd);
@@ -270,6 +277,8 @@ may_wait(struct loop *loop)
 bool
 loop_turn_events(struct loop *loop, bool wait)
 {
+	bool goes_on;
+
 	OBJ_CHECK(loop, LOOP_MAGIC);
 	loop_clock(loop);
 	if (loop->seen - loop->asked >= ASK_MS) {
@@ -279,8 +288,15 @@ loop_turn_events(struct loop *loop, bool wait)
 	}
 	loop->is_waiting = true;
 	loop->now = 0; /* the wait may be long */
-	return event_base_loop(loop->base,
-		   EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK)) == 0;
+	mine = loop;
+	wait = wait && !loop->posted;
+	goes_on = event_base_loop(loop->base,
+		      EVLOOP_ONCE | (wait ? 0 : EVLOOP_NONBLOCK)) == 0;
+	if (loop->posted) {
+		loop->posted = false;
+		run_posts(-1, 0, loop);
+	}
+	return goes_on;
 }
 
 void

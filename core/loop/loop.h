@@ -65,8 +65,8 @@ void loop_before_wait(struct loop *loop, loop_has_work_f *fn, void *arg);
  */
 void loop_wake(struct loop *loop);
 
-/* Run fn in a later turn of this loop.  From any thread; what is posted first
- * runs first.  False when there is no memory. */
+/* Have the loop run fn, not now but soon: before it waits again.  From any
+ * thread; what is posted first runs first.  False when there is no memory. */
 typedef void loop_post_f(void *arg);
 bool loop_post(struct loop *loop, loop_post_f *fn, void *arg);
 

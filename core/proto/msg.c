@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/obj.h"
+#include "base/spare.h"
 #include "proto/ws.h"
 
 #define MSG_MAGIC 0xc41e5a93u
@@ -67,7 +68,7 @@ alloc(size_t len)
 	if (size > UINT32_MAX) {
 		return NULL;
 	}
-	msg = malloc(size);
+	msg = spare_new(size);
 	if (msg == NULL) {
 		return NULL;
 	}
@@ -426,7 +427,7 @@ msg_unref(struct aqb_msg **msgp)
 	}
 	atomic_fetch_sub_explicit(&alive, 1, memory_order_relaxed);
 	msg->magic = 0;
-	free(msg);
+	spare_free(msg, msg->size);
 }
 
 struct aqb_slice

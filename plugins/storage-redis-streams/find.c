@@ -10,9 +10,9 @@
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/util.h>
-#include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>
 
+#include "attach.h"
 #include "reply.h"
 
 #define SENTINEL_MS 300 /* one that says nothing for so long is passed over */
@@ -321,9 +321,10 @@ connect_to_sentinel(struct find *f)
 	const struct timeval patience = { .tv_usec = SENTINEL_MS * 1000 };
 	redisAsyncContext *ac = redisAsyncConnect(f->node.host, f->node.port);
 
-	if (ac == NULL || ac->err != 0) {
+	if (ac == NULL || ac->err != 0 || !attach(ac, f->base)) {
 		snprintf(f->why, sizeof f->why, "Sentinel %.60s: %.80s",
-		    f->node.host, ac == NULL ? "out of memory" : ac->errstr);
+		    f->node.host,
+		    ac == NULL || ac->err == 0 ? "out of memory" : ac->errstr);
 		if (ac != NULL) {
 			redisAsyncFree(ac);
 		}
@@ -334,7 +335,6 @@ connect_to_sentinel(struct find *f)
 	f->sentinel = ac;
 	f->due = 1;
 	reply_bound(ac->c.reader, &f->due);
-	redisLibeventAttach(ac, f->base);
 	redisAsyncSetConnectCallback(ac, on_sentinel_connected);
 	redisAsyncSetDisconnectCallback(ac, on_sentinel_gone);
 	redisAsyncCommandArgv(ac, on_sentinel, NULL, 3, ask, NULL);

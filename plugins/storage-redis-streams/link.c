@@ -14,10 +14,10 @@
 #include <sys/socket.h>
 
 #include <event2/event.h>
-#include <hiredis/adapters/libevent.h>
 
 #include <arqonbus/host.h>
 
+#include "attach.h"
 #include "clock.h"
 #include "digits.h"
 #include "find.h"
@@ -334,9 +334,9 @@ on_found(void *arg, const struct url_node *node, const char *why)
 		return;
 	}
 	ac = open_socket(l, node);
-	if (ac == NULL || ac->err != 0) {
+	if (ac == NULL || ac->err != 0 || !attach(ac, l->base)) {
 		snprintf(l->why, sizeof l->why, "connect: %s",
-		    ac == NULL ? "out of memory" : ac->errstr);
+		    ac == NULL || ac->err == 0 ? "out of memory" : ac->errstr);
 		if (ac != NULL) {
 			redisAsyncFree(ac);
 		}
@@ -346,7 +346,6 @@ on_found(void *arg, const struct url_node *node, const char *why)
 	ac->data = l;
 	l->ac = ac;
 	reply_bound(ac->c.reader, &l->due);
-	redisLibeventAttach(ac, l->base);
 	redisAsyncSetConnectCallback(ac, on_connected);
 	redisAsyncSetDisconnectCallback(ac, on_disconnected);
 	enter(l, LINK_GREETING, l->times->connect);

@@ -6,11 +6,12 @@
  * What the parts of storage-redis-streams share.  arqonbus-storage-redis(7)
  * tells the keys and the promises; here is who does what:
  *
- *     url, find, link, reply   one connection to Redis
+ *     url, find, attach,
+ *     link, reply              one connection to Redis
  *     check                    what must be so before the broker starts
  *     fence                    whose streams these are, and which era it is
  *     stream                   the channels: their epoch and where they end
- *     spool                    messages on their way, and shortly after
+ *     spool, hold              messages on their way, and shortly after
  *     write                    appends, in order, pipelined
  *     replica                  which of them the replicas have
  *     history, resolve         reading back

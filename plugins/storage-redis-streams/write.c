@@ -8,6 +8,7 @@
 #include "away.h"
 #include "dedupe.h"
 #include "digits.h"
+#include "hold.h"
 #include "redis.h"
 #include "replica.h"
 #include "words.h"
@@ -15,7 +16,6 @@
 #define DUE_MAX 4096           /* replies */
 #define BACKLOG_MAX (4u << 20) /* bytes not written yet */
 #define AT_ONCE 64             /* of one stream, then another's turn */
-#define RELEASED_AT_ONCE 2     /* of the held, for each that comes */
 #define ENTRY_ID_SIZE (2 * DIGITS_MAX + 2)
 
 static redisCallbackFn on_stored;
@@ -294,22 +294,6 @@ send_append(struct redis *r, struct entry *e)
 	return link_send(r->write, on_stored, e, w.n, w.text, w.len);
 }
 
-/* What is held of a stream that goes must not come back. */
-static void
-drop_held(struct redis *r, struct stream *s)
-{
-	struct entry *e, *next;
-
-	for (e = TAILQ_FIRST(&s->entries); e != NULL; e = next) {
-		next = TAILQ_NEXT(e, stream_link);
-		if (e->state == ENTRY_STORED) {
-			drop(r, &e);
-		} else if (e->state == ENTRY_WRITTEN) {
-			write_finish(r, e, r->stored_class);
-		}
-	}
-}
-
 static bool
 send_delete(struct redis *r, struct entry *e)
 {
@@ -322,7 +306,7 @@ send_delete(struct redis *r, struct entry *e)
 	}
 	s->exists = s->is_confirmed = false;
 	s->life++;
-	drop_held(r, s);
+	hold_forget(r, s);
 	for (; after != NULL; after = TAILQ_NEXT(after, stream_link)) {
 		after->life = s->life;
 		s->first = after->seq > 0 && s->first > after->seq ? after->seq
@@ -484,28 +468,6 @@ stream_is_gone(struct redis *r, struct entry *e)
 	rewind_to(e);
 }
 
-/* Let go what has surely reached the disk, and what there is no room for, so
- * many at most: all that is due at once would keep others waiting. */
-static void
-release_held(struct redis *r, size_t most)
-{
-	uint64_t now = clock_ms();
-	struct entry *e;
-
-	while (most-- > 0 && (e = TAILQ_FIRST(&r->spool.held)) != NULL) {
-		bool is_safe = e->since + r->conf->hold <= now &&
-		    (!r->has_aof || e->since < r->flushed);
-
-		if (!is_safe && r->spool.held_bytes <= r->conf->hold_size) {
-			break;
-		}
-		if (!is_safe) {
-			redis_add(r, r->metrics.hold_short, 1);
-		}
-		drop(r, &e);
-	}
-}
-
 /* What is answered here comes after all of its stream that came before it. */
 static bool
 must_wait(const struct entry *e)
@@ -534,8 +496,7 @@ write_finish(struct redis *r, struct entry *e, enum aqb_stored stored)
 	    e->life != e->stream->life) {
 		drop(r, &e);
 	} else {
-		spool_hold(&r->spool, e);
-		release_held(r, RELEASED_AT_ONCE);
+		hold_add(r, e);
 	}
 }
 
@@ -791,7 +752,7 @@ write_tick(struct redis *r)
 	if (r->mode == MODE_STRICT) {
 		give_up_the_old(r);
 	}
-	release_held(r, SIZE_MAX);
+	hold_release(r, SIZE_MAX);
 	write_pump(r);
 }
 

@@ -3,6 +3,8 @@
 /* The small things that everything stands on. */
 
 #include <check.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +14,7 @@
 #include "base/hash.h"
 #include "base/hist.h"
 #include "base/rand.h"
+#include "base/spare.h"
 #include "base/utf8.h"
 #include "base/why.h"
 
@@ -316,6 +319,64 @@ START_TEST(every_code_has_its_name)
 }
 END_TEST
 
+static void
+use_spares(size_t count)
+{
+	unsigned char **block = calloc(count, sizeof *block);
+
+	for (size_t i = 0; i < count; i++) {
+		size_t size = i % 3000;
+
+		block[i] = spare_new(size);
+		ck_assert_ptr_nonnull(block[i]);
+		memset(block[i], (int)(i % 251), size);
+	}
+	for (size_t i = 0; i < count; i++) {
+		size_t size = i % 3000;
+
+		if (size > 0) {
+			ck_assert_uint_eq(block[i][0], i % 251);
+			ck_assert_uint_eq(block[i][size - 1], i % 251);
+		}
+		spare_free(block[i], size);
+	}
+	free(block);
+}
+
+static void *
+use_spares_once(void *arg)
+{
+	use_spares(*(const size_t *)arg);
+	return NULL;
+}
+
+START_TEST(spares_are_used_again_and_hold_what_they_are_given)
+{
+	for (int round = 0; round < 3; round++) {
+		use_spares(9000);
+	}
+	spare_free(NULL, 100);
+}
+END_TEST
+
+START_TEST(a_thread_keeps_so_much_and_gives_it_back_at_its_end)
+{
+	size_t count = 30000, before, after;
+	pthread_t thread;
+
+	use_spares(count);
+	before = mallinfo2().uordblks;
+	use_spares(count);
+	after = mallinfo2().uordblks;
+	ck_assert_uint_le(after, before + 4096); /* its limits were reached */
+	ck_assert_uint_lt(after, 16u << 20);     /* of some 45 MB */
+
+	pthread_create(&thread, NULL, use_spares_once, &count);
+	pthread_join(thread, NULL);
+	ck_assert_uint_le(mallinfo2().uordblks, after + 4096);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -342,6 +403,8 @@ main(void)
 	tcase_add_test(t, hex_is_lower_case_and_new_each_time);
 	tcase_add_test(t, a_reason_too_long_is_cut);
 	tcase_add_test(t, every_code_has_its_name);
+	tcase_add_test(t, spares_are_used_again_and_hold_what_they_are_given);
+	tcase_add_test(t, a_thread_keeps_so_much_and_gives_it_back_at_its_end);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -69,7 +69,6 @@ put_frame(struct bench_conn *c, uint8_t opcode, const void *data, size_t len)
 {
 	uint8_t head[8] = { (uint8_t)(0x80 | opcode) };
 	size_t n = 2;
-	char *p;
 
 	if (len > UINT16_MAX) {
 		bench_die("a message of %zu bytes is too long", len);
