@@ -364,7 +364,7 @@ bus_turn_end(void *arg)
 	for (size_t i = 0; i < bus->ports; i++) {
 		route_some(bus, bus->port[i]);
 	}
-	overload_watch_memory(bus);
+	overload_watch(bus);
 	for (size_t i = 0; i < bus->ports; i++) {
 		port_end_bus_turn(bus->port[i]);
 	}

@@ -79,6 +79,7 @@ struct bus {
 	struct absent *absents;  /* left by lost connections, in their grace */
 
 	enum memory_state memory;
+	bool is_behind;    /* the storage */
 	uint32_t admitted; /* publishes */
 	uint64_t cut_at;   /* when consumers were last cut, monotonic ms */
 	uint32_t busy;     /* beats in a row with long turns */

@@ -12,6 +12,10 @@
 #define CUT_EVERY 100 /* ms: cutting takes a worker a turn or two */
 #define LOOK_EVERY 16 /* publishes: one turn may bring thousands */
 
+/* Of what may wait to be stored, in hundredths. */
+#define BEHIND_FROM 50
+#define BEHIND_UNTIL 25
+
 /* Beats in a row of which half was spent in long turns. */
 #define BUSY_REFUSE 2
 #define BUSY_PAUSE 4
@@ -41,7 +45,8 @@ resume_all(struct bus *bus)
 {
 	struct client *client;
 
-	if (bus->memory != MEMORY_PLENTY || bus->busy >= BUSY_PAUSE) {
+	if (bus->memory != MEMORY_PLENTY || bus->is_behind ||
+	    bus->busy >= BUSY_PAUSE) {
 		return;
 	}
 	TAILQ_FOREACH (client, &bus->clients, link) {
@@ -130,8 +135,8 @@ tell_memory(const struct bus *bus, enum memory_state before, uint64_t used)
 	}
 }
 
-void
-overload_watch_memory(struct bus *bus)
+static void
+watch_memory(struct bus *bus)
 {
 	uint64_t limit = bus->conf.memory_limit;
 	enum memory_state before = bus->memory;
@@ -151,6 +156,51 @@ overload_watch_memory(struct bus *bus)
 	}
 }
 
+static void
+watch_storage(struct bus *bus)
+{
+	uint32_t backlog = store_backlog(bus->store);
+	bool is = backlog >= (bus->is_behind ? BEHIND_UNTIL : BEHIND_FROM);
+
+	if (is == bus->is_behind) {
+		return;
+	}
+	bus->is_behind = is;
+	if (is) {
+		LOG(AQB_WARNING,
+		    "storage: behind; publishers to stored channels are paused",
+		    FN("backlog_percent", backlog));
+	} else {
+		LOG(AQB_INFO, "storage: behind no more",
+		    FN("backlog_percent", backlog));
+	}
+	resume_all(bus);
+}
+
+void
+overload_watch(struct bus *bus)
+{
+	watch_memory(bus);
+	watch_storage(bus);
+}
+
+/* Not a member of a group that has work: else it could not ack any more. */
+static void
+pause_publisher(struct client *client)
+{
+	if (!group_is_at_work(client)) {
+		bus_pause(client);
+	}
+}
+
+void
+overload_fills_storage(struct client *client)
+{
+	if (client->bus->is_behind) {
+		pause_publisher(client);
+	}
+}
+
 bool
 overload_admits(struct client *client, struct aqb_slice request_id)
 {
@@ -159,14 +209,12 @@ overload_admits(struct client *client, struct aqb_slice request_id)
 
 	client->recent += client->recent < UINT16_MAX ? 1 : 0;
 	if (++bus->admitted % LOOK_EVERY == 0) {
-		overload_watch_memory(bus);
+		overload_watch(bus);
 	}
 	if (bus->memory == MEMORY_PLENTY) {
 		return true;
 	}
-	if (!group_is_at_work(client)) {
-		bus_pause(client); /* else it could not ack any more */
-	}
+	pause_publisher(client);
 	if (bus->memory < MEMORY_SHORT) {
 		return true;
 	}

@@ -10,6 +10,9 @@
  * 100 % the clients with the fullest outboxes are cut.  All of that ends below
  * 80 %, so that it does not swing.
  *
+ * Storage: when what waits to be stored fills half of what may wait, whoever
+ * publishes to a channel that is stored is paused, until a quarter is left.
+ *
  * Time: when turns of a loop are long for a second, connections are refused;
  * when they stay so, the clients that publish most are paused, until turns are
  * short for half a second.
@@ -21,7 +24,10 @@
  * case. */
 bool overload_admits(struct client *client, struct aqb_slice request_id);
 
-/* Look at memory; once a turn, at least. */
-void overload_watch_memory(struct bus *bus);
+/* It publishes to a channel that is stored. */
+void overload_fills_storage(struct client *client);
+
+/* Look at memory and at the storage; once a turn, at least. */
+void overload_watch(struct bus *bus);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/obj.h"
 #include "base/spare.h"
 #include "base/why.h"
+#include "bus/overload.h"
 #include "bus/private.h"
 #include "bus/publish_priv.h"
 #include "bus/router.h"
@@ -473,6 +474,13 @@ append(struct publish *pub, struct aqb_msg *msg, struct aqb_slice id,
 	move_on(ch);
 }
 
+static bool
+is_stored(const struct channel *ch)
+{
+	return ch->limits.history_size > 0 &&
+	    ch->limits.durability != AQB_DURABLE_EPHEMERAL;
+}
+
 void
 publish(struct client *client, struct channel *ch, const struct envelope *env,
     struct aqb_msg **msgp, uint64_t received_us)
@@ -495,6 +503,9 @@ publish(struct client *client, struct channel *ch, const struct envelope *env,
 	pub->acks = env->ack ? 1 : 0;
 	pub->received_us = received_us;
 	pub->id_is_ours = env->id.len == 0;
+	if (is_stored(ch)) {
+		overload_fills_storage(client);
+	}
 	append(pub, *msgp, env->id, envelope_type_name(env->type), client->id);
 	*msgp = NULL;
 }

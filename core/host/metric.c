@@ -40,8 +40,8 @@ static const struct {
 	[METRIC_PRIVATE_TOTAL] = { "arqonbus_private_delivered_total",
 	    "Deliveries of private messages." },
 	[METRIC_PAUSED_TOTAL] = { "arqonbus_publishers_paused_total",
-	    "Times that a client was not read from for want of memory or "
-	    "time." },
+	    "Times that a client was not read from for want of memory, of "
+	    "time, or of room for what is to be stored." },
 	[METRIC_REJECTED_TOTAL] = { "arqonbus_rejected_total",
 	    "Messages and requests refused, by error code." },
 	[METRIC_STRAY_ANSWERS_TOTAL] = { "arqonbus_stray_answers_total",

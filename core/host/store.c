@@ -455,6 +455,15 @@ store_usage(const struct store *s, uint64_t *messagesp, uint64_t *bytesp)
 	}
 }
 
+uint32_t
+store_backlog(const struct store *s)
+{
+	OBJ_CHECK(s, STORE_MAGIC);
+	return s->ops != NULL && AQB_HAS(s->ops, backlog)
+	    ? s->ops->backlog(s->self)
+	    : 0;
+}
+
 enum aqb_stored
 store_class(const struct store *s, const struct aqb_limits *limits)
 {

@@ -110,6 +110,9 @@ void store_probe(struct store *s);
 
 void store_usage(const struct store *s, uint64_t *messagesp, uint64_t *bytesp);
 
+/* How far what waits to be stored fills its limit, in hundredths. */
+uint32_t store_backlog(const struct store *s);
+
 /* What AQB_DONE of an append reached for a channel of these limits. */
 enum aqb_stored store_class(const struct store *s,
     const struct aqb_limits *limits);

@@ -14,6 +14,7 @@
  *
  * Additions:
  *   1.0 (2026-11)  the first ABI
+ *   1.1 (2026-11)  aqb_storage_ops.backlog
  */
 
 #include <stdbool.h>
@@ -21,7 +22,7 @@
 #include <stdint.h>
 
 #define AQB_ABI_MAJOR 1
-#define AQB_ABI_MINOR 0
+#define AQB_ABI_MINOR 1
 
 /*
  * Does this table have this member?  True when the table is long enough to

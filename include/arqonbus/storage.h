@@ -115,6 +115,7 @@ typedef void aqb_store_forget_f(void *self, aqb_ticket ticket,
     const char *stream);
 typedef void aqb_store_usage_f(void *self, uint64_t *messagesp,
     uint64_t *bytesp);
+typedef uint32_t aqb_store_backlog_f(void *self);
 typedef void aqb_store_cancel_f(void *self, aqb_ticket ticket);
 typedef int aqb_store_accept_f(void *self, const struct aqb_limits *limits,
     struct aqb_why *why);
@@ -254,6 +255,14 @@ struct aqb_storage_ops {
 	 * value.  What cannot be said now is said later. */
 	aqb_store_share_f *share;
 	/* ABI 1.0 ends here.  Add below this line only. */
+
+	/* How far what waits to be stored fills its limit, in hundredths: at
+	 * 100 append refuses.  From 50 on who publishes to a channel that is
+	 * stored is read from no more, until it is below 25.  What is
+	 * delivered before it is stored keeps nobody waiting: then it is 0.
+	 * Called several times a turn.  Optional: 0.  Since 1.1. */
+	aqb_store_backlog_f *backlog;
+	/* ABI 1.1 ends here.  Add below this line only. */
 };
 
 #endif

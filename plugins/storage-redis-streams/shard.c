@@ -103,8 +103,9 @@ shard_append(struct redis *r, aqb_ticket ticket, const char *name,
 	struct aqb_msg_view v;
 	struct post *post;
 
-	if (r->is_ousted || r->spool.messages >= r->conf->spool_messages ||
-	    r->spool.bytes >= r->conf->spool_size) {
+	if (r->is_ousted ||
+	    spool_fill(&r->spool, r->conf->spool_messages,
+		r->conf->spool_size) >= 100) {
 		redis_add(r, r->metrics.refused, 1);
 		return AQB_EUNAVAIL;
 	}

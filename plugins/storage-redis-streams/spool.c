@@ -59,6 +59,16 @@ give_back(struct spool *s, struct entry *e)
 	s->spares++;
 }
 
+uint32_t
+spool_fill(const struct spool *s, uint64_t messages, uint64_t bytes)
+{
+	uint64_t of_messages =
+	    (s->messages - s->again_messages) * 100 / messages;
+	uint64_t of_bytes = (s->bytes - s->again_bytes) * 100 / bytes;
+
+	return (uint32_t)(of_messages > of_bytes ? of_messages : of_bytes);
+}
+
 struct entry *
 spool_add(struct spool *s, const struct aqb_host *host, struct stream *stream,
     struct aqb_msg *msg)

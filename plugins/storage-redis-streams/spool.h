@@ -74,6 +74,10 @@ void spool_init(struct spool *s);
 /* Nothing is in it any more. */
 void spool_fini(struct spool *s);
 
+/* How far it is filled, in hundredths of so many messages and bytes.  What is
+ * stored again does not count: its limit is that of the hold. */
+uint32_t spool_fill(const struct spool *s, uint64_t messages, uint64_t bytes);
+
 /* A new entry at the end of a stream and of the spool, with a reference to
  * the message (which may be NULL).  NULL without memory. */
 struct entry *spool_add(struct spool *s, const struct aqb_host *host,

@@ -41,6 +41,7 @@ static aqb_store_tail_f do_tail;
 static aqb_store_history_f do_history;
 static aqb_store_forget_f do_forget;
 static aqb_store_usage_f do_usage;
+static aqb_store_backlog_f do_backlog;
 static aqb_store_cancel_f do_cancel;
 static aqb_store_accept_f do_accept;
 static aqb_store_resolve_f do_resolve;
@@ -124,6 +125,7 @@ static const struct aqb_storage_ops redis_storage = {
 	.follow = do_follow,
 	.notify = do_notify,
 	.share = do_share,
+	.backlog = do_backlog,
 };
 
 AQB_PLUGIN(.conf_size = sizeof(struct redis_conf),
@@ -533,6 +535,16 @@ do_usage(void *self, uint64_t *messagesp, uint64_t *bytesp)
 
 	*messagesp = r->spool.messages + r->spool.held_messages;
 	*bytesp = r->spool.bytes + r->spool.held_bytes;
+}
+
+static uint32_t
+do_backlog(void *self)
+{
+	const struct redis *r = self;
+
+	return away_is_early(r) ? 0
+				: spool_fill(&r->spool, r->conf->spool_messages,
+				      r->conf->spool_size);
 }
 
 /* Everything here is bounded by itself, and late answers do no harm; but whose

@@ -134,11 +134,8 @@ finish_volatile(struct redis *r, struct entry **ep)
 static bool
 is_full(const struct redis *r)
 {
-	const struct spool *s = &r->spool;
-
-	/* What is stored again has its limit in the hold. */
-	return s->messages - s->again_messages >= r->conf->spool_messages ||
-	    s->bytes - s->again_bytes >= r->conf->spool_size;
+	return spool_fill(&r->spool, r->conf->spool_messages,
+		   r->conf->spool_size) >= 100;
 }
 
 static struct entry *

@@ -16,7 +16,7 @@
 
 IS(AQB_PLUGIN_MAGIC, 0x8f41b6d3u);
 IS(AQB_ABI_MAJOR, 1);
-IS(AQB_ABI_MINOR, 0);
+IS(AQB_ABI_MINOR, 1);
 
 IS(AQB_OK, 0);
 IS(AQB_EINVAL, -1);
@@ -189,7 +189,8 @@ AT(aqb_storage_ops, keep, 88);
 AT(aqb_storage_ops, follow, 96);
 AT(aqb_storage_ops, notify, 104);
 AT(aqb_storage_ops, share, 112);
-SIZE(aqb_storage_ops, 120);
+AT(aqb_storage_ops, backlog, 120); /* 1.1 */
+SIZE(aqb_storage_ops, 128);
 
 AT(aqb_follower, size, 0);
 AT(aqb_follower, node, 8);

@@ -120,6 +120,7 @@ extern struct backend {
 	size_t keeps;           /* messages a stream */
 	size_t page;            /* at most so many in one answer; 0: no limit */
 	uint64_t bytes;         /* what usage says */
+	uint32_t backlog;       /* hundredths */
 	bool resolves;          /* every epoch counts on in the next */
 	bool resolve_fails;     /* with `error` */
 	size_t appends, forgot; /* how often it was asked */

@@ -210,6 +210,13 @@ fake_usage(void *self, uint64_t *messagesp, uint64_t *bytesp)
 	*bytesp = backend.bytes;
 }
 
+static uint32_t
+fake_backlog(void *self)
+{
+	(void)self;
+	return backend.backlog;
+}
+
 static void
 fake_resolve(void *self, aqb_ticket ticket, const char *name,
     const struct aqb_position *since)
@@ -258,6 +265,7 @@ const struct aqb_storage_ops backend_ops = {
 	.follow = cluster_follow,
 	.notify = cluster_notify,
 	.share = cluster_share,
+	.backlog = fake_backlog,
 };
 
 static void

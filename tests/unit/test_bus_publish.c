@@ -502,6 +502,48 @@ START_TEST(s9_who_is_paused_for_memory_stays_so_when_turns_are_short_again)
 }
 END_TEST
 
+static void
+backlog_is(uint32_t hundredths)
+{
+	backend.backlog = hundredths;
+	time_passes(1);
+}
+
+START_TEST(a_storage_that_is_behind_pauses_who_gives_it_more)
+{
+	backlog_is(49);
+	say(ada, PUBLISH, "m1");
+	hears(ada, "'type':'ack'");
+	ck_assert(!ada->is_paused);
+	backlog_is(50);
+	ck_assert(!ada->is_paused); /* it says nothing */
+	say(ada, PUBLISH, "m2");
+	hears(ada, "'type':'ack'");
+	ck_assert(ada->is_paused);
+	ck_assert(!bob->is_paused);
+	backlog_is(25); /* not yet */
+	ck_assert(ada->is_paused);
+	backlog_is(24);
+	ck_assert(!ada->is_paused);
+	say(ada, PUBLISH, "m3");
+	ck_assert(!ada->is_paused);
+	skip(ada);
+	skip(bob);
+}
+END_TEST
+
+START_TEST(what_is_not_stored_is_not_paused_for_the_storage)
+{
+	settings.history_size = 0;
+	bus_remake();
+	ada = come("");
+	backlog_is(99);
+	say(ada, PUBLISH, "m1");
+	hears(ada, "'type':'ack'");
+	ck_assert(!ada->is_paused);
+}
+END_TEST
+
 START_TEST(who_is_paused_may_still_go)
 {
 	settings.memory_limit = 1000;
@@ -562,6 +604,9 @@ main(void)
 	    s9_long_turns_refuse_connections_then_pause_the_busiest);
 	tcase_add_test(t,
 	    s9_who_is_paused_for_memory_stays_so_when_turns_are_short_again);
+	tcase_add_test(t,
+	    a_storage_that_is_behind_pauses_who_gives_it_more);
+	tcase_add_test(t, what_is_not_stored_is_not_paused_for_the_storage);
 	tcase_add_test(t, who_is_paused_may_still_go);
 	suite_add_tcase(s, t);
 	srunner_run_all(runner, CK_NORMAL);
