@@ -129,15 +129,21 @@ once() {
 
 stop_redis() {
     [ -z "$redis" ] || kill "$redis" 2>/dev/null || true
+    [ -z "$redis" ] || wait "$redis" || true
     redis=
 }
 
+# With `appendfsync $1`.  It has nothing yet, and the disk has nothing left to
+# write: what one run has stored is not written out beside the next.
 start_redis() {
+    stop_redis
+    rm -rf "$work/redis"
+    sync
+    mkdir "$work/redis"
     free_port >/dev/null
     redis_port=$port
-    mkdir -p "$work/redis-$1"
-    redis-server --port "$redis_port" --bind 127.0.0.1 \
-        --dir "$work/redis-$1" --save '' --appendonly yes --appendfsync "$1" \
+    redis-server --port "$redis_port" --bind 127.0.0.1 --dir "$work/redis" \
+        --save '' --appendonly yes --appendfsync "$1" \
         >"$work/redis.log" 2>&1 &
     redis=$!
     trap 'stop_redis; finish' EXIT
@@ -170,12 +176,13 @@ acked() {
 
 # Redis has a core to itself and what loads it has the others, whether that is
 # redis-benchmark or the bus and its publishers: left to the scheduler they share
-# the cores as it comes, and a run is worth two thirds of the next.  Which core
-# it is changes from round to round, $1.
-give_cores() {
+# the cores as it comes, each run in its own way.  Which core it is changes from
+# round to round.
+start_redis_apart() {
+    start_redis "$fsync"
     [ "$cores" -gt 1 ] || return 0
-    taskset -apc $(($1 % 2)) "$redis" >/dev/null
-    taskset -pc "$(seq 0 $((cores - 1)) | grep -vx $(($1 % 2)) |
+    taskset -apc $((round % 2)) "$redis" >/dev/null
+    taskset -pc "$(seq 0 $((cores - 1)) | grep -vx $((round % 2)) |
         paste -sd, -)" $$ >/dev/null
 }
 
@@ -186,16 +193,18 @@ durable() {
     printf '%9s %7s %12s %12s %12s %12s %8s %8s %8s\n' fsync window \
         'XADD/s of 4' 'of 1' acks/s 'with ids/s' 'to 4' 'to 1' 'bus ns'
     for fsync in everysec always; do
-        start_redis "$fsync"
         for window in ${WINDOWS:-64 256}; do
             : >"$work/ratios"
             : >"$work/ratios_to_one"
             for round in $(seq "$rounds"); do
-                give_cores "$round"
+                start_redis_apart
                 four=$(xadd_alone 4 "$window")
+                start_redis_apart
                 one=$(xadd_alone 1 $((4 * window)))
+                start_redis_apart
                 plain=$(acked --window "$window")
                 cost=$(field "$work/acks" cpu_ns)
+                start_redis_apart
                 ids=$(acked --window "$window" --ids)
                 echo "$fsync $window $four $one $plain $ids $cost" | awk '{
                     printf "%9s %7d %12.0f %12.0f %12.0f %12.0f", $1, $2, $3,
@@ -210,7 +219,6 @@ durable() {
                 "$(spread "$work/ratios"); to one:" \
                 "$(spread "$work/ratios_to_one")"
         done
-        stop_redis
     done
 }
 
