@@ -11,7 +11,8 @@
  * 80 %, so that it does not swing.
  *
  * Storage: when what waits to be stored fills half of what may wait, whoever
- * publishes to a channel that is stored is paused, until a quarter is left.
+ * publishes to a channel that is stored (in a cluster, to any) is paused, until
+ * a quarter is left.
  *
  * Time: when turns of a loop are long for a second, connections are refused;
  * when they stay so, the clients that publish most are paused, until turns are

@@ -474,11 +474,13 @@ append(struct publish *pub, struct aqb_msg *msg, struct aqb_slice id,
 	move_on(ch);
 }
 
+/* In a cluster all goes through the storage. */
 static bool
 is_stored(const struct channel *ch)
 {
-	return ch->limits.history_size > 0 &&
-	    ch->limits.durability != AQB_DURABLE_EPHEMERAL;
+	return ch->bus->cluster != NULL ||
+	    (ch->limits.history_size > 0 &&
+		ch->limits.durability != AQB_DURABLE_EPHEMERAL);
 }
 
 void

@@ -51,7 +51,7 @@ struct desk {
 	size_t slots;
 	size_t cap;
 	size_t open;
-	bool posted;        /* answers will be told in a later turn */
+	bool posted;        /* answers will be told soon */
 	struct timer again; /* when there was no memory to post */
 	struct slot_list free;
 	struct slot_list answered;
@@ -357,7 +357,7 @@ copy_answer(struct slot *s, const struct aqb_answer *answer)
 	return true;
 }
 
-/* Tell in a later turn, all that has come till then at once. */
+/* Tell when the loop is back, all that has come till then at once. */
 static void
 tell_later(struct desk *d)
 {

@@ -6,8 +6,8 @@
  * The desk where plugins' answers come in.  A question is a ticket: a number,
  * not a pointer, so that answers that come late or twice find nothing to
  * harm.  Each question ends exactly once: with its answer, at its deadline,
- * or because whoever asked ended it; done is always called in a later turn of
- * the loop than the question was asked in.  An answer with AQB_ANSWER_EARLY
+ * or because whoever asked ended it; done is always called by the loop, never
+ * from within what asked or answered.  An answer with AQB_ANSWER_EARLY
  * lifts the deadline and ends nothing: done is called again with the answer
  * that does, and only with that when it follows at once.
  */

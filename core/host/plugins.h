@@ -37,7 +37,7 @@ int plugins_load(struct plugins *p, bool only_check, struct aqb_why *why);
  * the storage fails; what has started by then is to be stopped. */
 int plugins_start(struct plugins *p, struct aqb_why *why);
 
-/* Stop all, the last first; done is called in a later turn, when all have
+/* Stop all, the last first; done is called by the loop, when all have
  * answered or had their deadline (ms) each. */
 typedef void plugins_stopped_f(void *arg);
 void plugins_stop(struct plugins *p, uint64_t deadline, plugins_stopped_f *done,

@@ -45,7 +45,7 @@ int store_append(struct store *s, const char *stream,
 int store_tail(struct store *s, const char *stream, struct aqb_answer *answerp,
     ask_done_f *done, void *arg);
 
-/* done is always called, in a later turn. */
+/* done is always called, later. */
 void store_history(struct store *s, const char *stream,
     const struct aqb_range *range, ask_done_f *done, void *arg);
 
@@ -57,8 +57,8 @@ void store_forget(struct store *s, const char *stream, ask_done_f *done,
 int store_accept(struct store *s, const struct aqb_limits *limits,
     struct aqb_why *why);
 
-/* Where a position of another epoch is in today's; done is always called, in
- * a later turn: with AQB_ENOENT when it is nowhere. */
+/* Where a position of another epoch is in today's; done is always called,
+ * later: with AQB_ENOENT when it is nowhere. */
 void store_resolve(struct store *s, const char *stream,
     const struct aqb_position *since, ask_done_f *done, void *arg);
 

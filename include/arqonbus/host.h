@@ -79,8 +79,9 @@ struct aqb_host {
 	void (*answer)(const struct aqb_host *host, aqb_ticket ticket,
 	    enum aqb_err err, const struct aqb_answer *answer);
 
-	/* Run fn on the core thread in a later turn.  From any thread; false
-	 * when there is no memory. */
+	/* Run fn on the core thread, later: never from within this call or
+	 * what called you, and before the loop waits again.  From any thread;
+	 * false when there is no memory. */
 	bool (*post)(const struct aqb_host *host, aqb_post_f *fn, void *arg);
 
 	/* The core's event loop, for libraries that need one. */

@@ -39,6 +39,9 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if ((a->ac->c.flags & REDIS_CONNECTED) == 0) {
+		event_add(a->room, NULL); /* it may not be connected yet */
+	}
 	a->writing = WRITING_NOW;
 	redisAsyncHandleWrite(a->ac); /* says add_write, del_write, or frees */
 }

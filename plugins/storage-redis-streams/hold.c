@@ -9,8 +9,8 @@
 void
 hold_add(struct redis *r, struct entry *e)
 {
-	spool_hold(&r->spool, e);
 	hold_release(r, RELEASED_AT_ONCE);
+	spool_hold(&r->spool, e); /* for a while, whatever there is room for */
 }
 
 void

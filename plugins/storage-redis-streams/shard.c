@@ -38,6 +38,18 @@ count(struct redis *r, const struct post *post, bool in)
 		*messages -= 1;
 		*bytes -= post->bytes;
 	}
+	if (post->is_excused && !post->is_done) {
+		s->excused_messages += in ? 1 : (size_t)-1;
+		s->excused_bytes += in ? post->bytes : -(size_t)post->bytes;
+	}
+}
+
+static void
+excuse(struct redis *r, struct post *post)
+{
+	count(r, post, false);
+	post->is_excused = true;
+	count(r, post, true);
 }
 
 static void
@@ -248,6 +260,7 @@ take_back(struct redis *r, struct post *post)
 	if (post->is_done) {
 		count(r, post, false);
 		post->is_done = false;
+		post->is_excused = true; /* the hold is its limit */
 		count(r, post, true);
 		redis_add(r, r->metrics.replayed, 1);
 	}
@@ -537,6 +550,7 @@ give_up_the_old(struct redis *r, struct shard *sh)
 		} else if (!redis_is_present(r)) {
 			redis_fail(r, post->ticket, AQB_EUNCERTAIN);
 			post->ticket = 0;
+			excuse(r, post);
 		}
 	}
 }

@@ -24,7 +24,8 @@ struct post {
 	uint64_t dedupe_window;
 	bool is_sent;
 	bool is_done;
-	bool has_come; /* out of the log */
+	bool has_come;   /* out of the log */
+	bool is_excused; /* while it is not done it takes no room */
 	TAILQ_ENTRY(post) link;
 };
 

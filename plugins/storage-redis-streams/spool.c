@@ -10,7 +10,12 @@
 #include "clock.h"
 #include "stream.h"
 
+/* Sanitizers are to see each come and go. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SPARES_MAX 0
+#else
 #define SPARES_MAX 1024
+#endif
 
 void
 spool_init(struct spool *s)
@@ -63,8 +68,8 @@ uint32_t
 spool_fill(const struct spool *s, uint64_t messages, uint64_t bytes)
 {
 	uint64_t of_messages =
-	    (s->messages - s->again_messages) * 100 / messages;
-	uint64_t of_bytes = (s->bytes - s->again_bytes) * 100 / bytes;
+	    (s->messages - s->excused_messages) * 100 / messages;
+	uint64_t of_bytes = (s->bytes - s->excused_bytes) * 100 / bytes;
 
 	return (uint32_t)(of_messages > of_bytes ? of_messages : of_bytes);
 }
@@ -116,10 +121,20 @@ leave_list(struct spool *s, struct entry *e)
 	}
 	s->messages--;
 	s->bytes -= e->bytes;
-	if (e->was_held) {
-		e->was_held = false;
-		s->again_messages--;
-		s->again_bytes -= e->bytes;
+	if (e->is_excused) {
+		e->is_excused = false;
+		s->excused_messages--;
+		s->excused_bytes -= e->bytes;
+	}
+}
+
+void
+spool_excuse(struct spool *s, struct entry *e)
+{
+	if (!e->is_excused) {
+		e->is_excused = true;
+		s->excused_messages++;
+		s->excused_bytes += e->bytes;
 	}
 }
 
@@ -164,9 +179,7 @@ spool_unhold(struct spool *s, struct entry *e)
 		TAILQ_INSERT_HEAD(&s->waiting, e, link); /* by their age */
 	} else {
 		TAILQ_INSERT_TAIL(&s->waiting, e, link);
-		e->was_held = true;
-		s->again_messages++;
-		s->again_bytes += e->bytes;
+		spool_excuse(s, e);
 	}
 	s->messages++;
 	s->bytes += e->bytes;

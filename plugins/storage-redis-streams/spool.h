@@ -43,7 +43,7 @@ struct entry {
 	bool is_early;       /* its place was told before it was stored */
 	bool is_provisional; /* and is not the one it will get */
 	bool was_stored;     /* it is sent again */
-	bool was_held;       /* likewise; the limit of the hold is its limit */
+	bool is_excused;     /* it takes no room */
 	bool is_in_doubt;    /* likewise, it may be there or not */
 	bool was_refused;    /* likewise, it was certainly not stored */
 	bool was_looked_up;  /* or need not be */
@@ -63,10 +63,10 @@ struct spool {
 	struct entry_list spare;   /* to be used again */
 	size_t spares;
 	uint64_t next;
-	size_t messages, bytes;             /* waiting, sent and written */
-	size_t again_messages, again_bytes; /* of them, those that were held */
-	size_t written_messages;            /* written */
-	size_t held_messages, held_bytes;   /* held */
+	size_t messages, bytes;                 /* waiting, sent and written */
+	size_t excused_messages, excused_bytes; /* of them, is_excused */
+	size_t written_messages;                /* written */
+	size_t held_messages, held_bytes;       /* held */
 };
 
 void spool_init(struct spool *s);
@@ -74,8 +74,7 @@ void spool_init(struct spool *s);
 /* Nothing is in it any more. */
 void spool_fini(struct spool *s);
 
-/* How far it is filled, in hundredths of so many messages and bytes.  What is
- * stored again does not count: its limit is that of the hold. */
+/* How far it is filled, in hundredths of so many messages and bytes. */
 uint32_t spool_fill(const struct spool *s, uint64_t messages, uint64_t bytes);
 
 /* A new entry at the end of a stream and of the spool, with a reference to
@@ -93,7 +92,12 @@ void spool_await(struct spool *s, struct entry *e);
 /* It is stored: hold it. */
 void spool_hold(struct spool *s, struct entry *e);
 
-/* It was written or held, and must be stored again. */
+/* It takes no room any more: nobody waits for it, and it will come to an end
+ * when Redis says which. */
+void spool_excuse(struct spool *s, struct entry *e);
+
+/* It was written or held, and must be stored again.  One that was held takes no
+ * room: the limit of the hold is its limit. */
 void spool_unhold(struct spool *s, struct entry *e);
 
 /* Take it out and free it. */

@@ -542,9 +542,10 @@ do_backlog(void *self)
 {
 	const struct redis *r = self;
 
-	return away_is_early(r) ? 0
-				: spool_fill(&r->spool, r->conf->spool_messages,
-				      r->conf->spool_size);
+	return away_is_early(r) || r->is_ousted
+	    ? 0
+	    : spool_fill(&r->spool, r->conf->spool_messages,
+		  r->conf->spool_size);
 }
 
 /* Everything here is bounded by itself, and late answers do no harm; but whose

@@ -737,6 +737,7 @@ give_up_the_old(struct redis *r)
 		if (is_uncertain(e)) {
 			redis_fail(r, e->ticket, refusal(r, e));
 			e->ticket = 0;
+			spool_excuse(&r->spool, e);
 		} else {
 			refuse(r, &e, refusal(r, e));
 		}

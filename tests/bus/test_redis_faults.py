@@ -99,6 +99,27 @@ async def test_r4_what_waits_for_a_slow_redis_pauses_publishers_before_any_is_re
     assert "publishers_paused_total 0" not in broker.http("/metrics", broker.telemetry_port)[2]
 
 
+async def test_r4_who_is_paused_goes_on_when_what_waits_was_given_up(go, redis):
+    broker = go("--set", "storage.mode=strict", "--set", "storage-redis-streams.spool_messages=100",
+                "--set", "storage-redis-streams.spool_wait=300ms")
+    ada = await broker.client()
+    await publish(ada, "r:c", 1, 1)
+    redis.freeze()
+    await send(ada, 2, 81)  # all are sent, and none is known to be stored or not
+    await asyncio.to_thread(broker.wait_log, "storage: behind; publishers to stored channels are paused")
+    for n in range(2, 82):
+        error = await ada.expect_error("STORAGE_UNAVAILABLE", request_id=f"m{n}")
+        assert error["stored"] == "unknown"
+    await asyncio.to_thread(broker.wait_log, "storage: behind no more")
+    await ada.publish("r:c", {"n": 82}, ack=True, id="m82")
+    assert (await ada.expect_error("STORAGE_UNAVAILABLE", request_id="m82"))["stored"] is False
+    redis.thaw()
+    await state(broker, "ok")
+    (ack,) = await publish(ada, "r:c", 83, 83)
+    assert ack["payload"]["seq"] == 82
+    assert stored(redis) == [*range(1, 82), 83]
+
+
 @pytest.mark.parametrize("mode,is_applied,with_id", [
     ("degraded", True, True), ("degraded", False, False), ("strict", True, False), ("strict", False, True)])
 async def test_r6_redis_dies_between_a_write_and_its_answer(go, redis, proxy, mode, is_applied, with_id):

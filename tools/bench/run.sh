@@ -180,7 +180,7 @@ acked() {
 # round to round.
 start_redis_apart() {
     start_redis "$fsync"
-    [ "$cores" -gt 1 ] || return 0
+    [ "$cores" -gt 1 ] && command -v taskset >/dev/null || return 0
     taskset -apc $((round % 2)) "$redis" >/dev/null
     taskset -pc "$(seq 0 $((cores - 1)) | grep -vx $((round % 2)) |
         paste -sd, -)" $$ >/dev/null
