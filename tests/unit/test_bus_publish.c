@@ -604,8 +604,7 @@ main(void)
 	    s9_long_turns_refuse_connections_then_pause_the_busiest);
 	tcase_add_test(t,
 	    s9_who_is_paused_for_memory_stays_so_when_turns_are_short_again);
-	tcase_add_test(t,
-	    a_storage_that_is_behind_pauses_who_gives_it_more);
+	tcase_add_test(t, a_storage_that_is_behind_pauses_who_gives_it_more);
 	tcase_add_test(t, what_is_not_stored_is_not_paused_for_the_storage);
 	tcase_add_test(t, who_is_paused_may_still_go);
 	suite_add_tcase(s, t);
