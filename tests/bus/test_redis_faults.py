@@ -77,25 +77,25 @@ async def test_r4_while_redis_is_slow_publishers_are_paused_and_memory_is_bounde
 
 
 async def test_r4_what_waits_for_a_slow_redis_pauses_publishers_before_any_is_refused(go, redis, proxy):
-    broker = go("--set", "storage-redis-streams.spool_messages=2000", "--set", "storage-redis-streams.timeout=10s",
-                "--set", "storage.probe_timeout=10s", "--set", "storage.history_size=10000")
+    broker = go("--set", "storage-redis-streams.spool_messages=10000", "--set", "storage-redis-streams.timeout=10s",
+                "--set", "storage.probe_timeout=10s", "--set", "storage.history_size=20000")
     ada, bob = await broker.client(), await broker.client()
     await bob.join("r:c")
     await publish(ada, "r:c", 1, 1)
     proxy.delay = 0.1
-    sending = asyncio.create_task(send(ada, 2, 6000))
+    sending = asyncio.create_task(send(ada, 2, 12000))
     await asyncio.to_thread(broker.wait_log, "storage: behind; publishers to stored channels are paused")
     await bob.send(type="ping", id="p")  # who publishes nothing is served
     early = 0
     while (message := await bob.receive())["type"] != "pong":
         early += 1
         assert message["payload"]["n"] == early
-    assert early < 6000
+    assert early < 12000
     proxy.delay = 0
-    await asyncio.gather(sending, acked(ada, 2, 6000))
+    await asyncio.gather(sending, acked(ada, 2, 12000))
     await asyncio.to_thread(broker.wait_log, "storage: behind no more")
-    await numbers(bob, early + 1, 6000)
-    assert stored(redis) == list(range(1, 6001))
+    await numbers(bob, early + 1, 12000)
+    assert stored(redis) == list(range(1, 12001))
     assert "publishers_paused_total 0" not in broker.http("/metrics", broker.telemetry_port)[2]
 
 
