@@ -14,9 +14,10 @@
 #                                     everything, as doc/performance.md has it
 #     run.sh BUILD selftest           do the checks notice a bad server?
 #
-# Every second round begins with the other server.  In fanout and pairs what counts is the ratio of each round, for a shared
-# machine makes any single figure worthless; "others" is how much of the machine
-# neither the server nor the generator used.  ROUNDS (5; 3 without a name),
+# Every second round begins with the other server.  What counts in fanout, pairs
+# and durable is the ratio of each round, for a shared machine makes any single
+# figure worthless; "others" is how much of the machine neither the server nor the
+# generator used.  ROUNDS (5; 3 without a name; 10 of durable),
 # SECONDS_EACH (2; 1 without a name), RECEIVERS ("100 1000"), PAIRS ("1 100"),
 # PEERS ("mosquitto nats nchan") and IO_THREADS (0) say how much.
 set -eu
@@ -153,10 +154,20 @@ start_redis() {
     done
 }
 
+# Redis gets a core to itself and what loads it the others, whether that is
+# redis-benchmark or the bus and its publishers: left to the scheduler they share
+# the cores as it comes, each time in another way.
+give_cores() {
+    [ "$cores" -gt 1 ] && command -v taskset >/dev/null || return 0
+    taskset -apc "$1" "$redis" >/dev/null
+    taskset -pc "$(seq 0 $((cores - 1)) | grep -vx "$1" | paste -sd, -)" $$ \
+        >/dev/null
+}
+
 # XADDs a second of what the plugin stores, from $1 connections, each with $2
 # under way.
 xadd_alone() {
-    redis-benchmark -p "$redis_port" -c "$1" -P "$2" -n "${XADDS:-500000}" -q \
+    redis-benchmark -p "$redis_port" -c "$1" -P "$2" -n "${XADDS:-250000}" -q \
         XADD bench MAXLEN '~' 500 '*' id arq_55e149ad6ea8405e0000000000000003 \
         type event from arq_client_16c9e5dc96f8282e87ae81e4bdae9e33 \
         time 1795884420767 payload "$(printf '%0202d' 0)" |
@@ -164,60 +175,48 @@ xadd_alone() {
         tail -n 1
 }
 
-# Acks a second of the bus on that Redis, counted once it holds as much as it
-# ever does: by default what was stored in the last 5 s; more flags of the test.
-acked() {
-    start_bus --set storage.backend=redis-streams \
-        --redis-url "redis://127.0.0.1:$redis_port"
-    measure acks "$work/acks" --warm "${WARM:-6}" "$@"
-    stop_server
-    field "$work/acks" acks_per_second
+# The bus and XADD alone in turns of a second or two on one Redis, so that what
+# disturbs the machine disturbs both; $1 under way for each publisher.
+durable_rounds() {
+    : >"$work/to_four"
+    : >"$work/to_one"
+    for _ in $(seq "${ROUNDS:-10}"); do
+        four=$(xadd_alone 4 "$1")
+        one=$(xadd_alone 1 $((4 * $1)))
+        measure acks "$work/acks" --warm 0.5 --window "$1"
+        acks=$(field "$work/acks" acks_per_second)
+        echo "$fsync $1 $four $one $acks $(field "$work/acks" cpu_ns)" |
+            awk '{ printf "%9s %7d %12.0f %12.0f %12.0f %8.2f %8.2f %8.0f\n",
+                $1, $2, $3, $4, $5, $5 / $3, $5 / $4, $6 }'
+        echo "$acks $four" | awk '{ print $1 / $2 }' >>"$work/to_four"
+        echo "$acks $one" | awk '{ print $1 / $2 }' >>"$work/to_one"
+    done
 }
 
-# Redis has a core to itself and what loads it has the others, whether that is
-# redis-benchmark or the bus and its publishers: left to the scheduler they share
-# the cores as it comes, each run in its own way.  Which core it is changes from
-# round to round.
-start_redis_apart() {
-    start_redis "$fsync"
-    [ "$cores" -gt 1 ] && command -v taskset >/dev/null || return 0
-    taskset -apc $((round % 2)) "$redis" >/dev/null
-    taskset -pc "$(seq 0 $((cores - 1)) | grep -vx $((round % 2)) |
-        paste -sd, -)" $$ >/dev/null
-}
-
+# First the bus has to hold as much as it ever does: by default what was stored
+# in the last 5 s.
 durable() {
     echo "Messages of 200 bytes that are acked when Redis has them, 4 publishers,"
     echo "beside pipelined XADD alone, over as many connections and over one, as"
     echo "the bus has; appendonly yes; of $cores cores one is Redis's own"
-    printf '%9s %7s %12s %12s %12s %12s %8s %8s %8s\n' fsync window \
-        'XADD/s of 4' 'of 1' acks/s 'with ids/s' 'to 4' 'to 1' 'bus ns'
+    printf '%9s %7s %12s %12s %12s %8s %8s %8s\n' fsync window \
+        'XADD/s of 4' 'of 1' acks/s 'to 4' 'to 1' 'bus ns'
+    core=0
     for fsync in everysec always; do
         for window in ${WINDOWS:-64 256}; do
-            : >"$work/ratios"
-            : >"$work/ratios_to_one"
-            for round in $(seq "$rounds"); do
-                start_redis_apart
-                four=$(xadd_alone 4 "$window")
-                start_redis_apart
-                one=$(xadd_alone 1 $((4 * window)))
-                start_redis_apart
-                plain=$(acked --window "$window")
-                cost=$(field "$work/acks" cpu_ns)
-                start_redis_apart
-                ids=$(acked --window "$window" --ids)
-                echo "$fsync $window $four $one $plain $ids $cost" | awk '{
-                    printf "%9s %7d %12.0f %12.0f %12.0f %12.0f", $1, $2, $3,
-                        $4, $5, $6
-                    printf " %8.2f %8.2f %8.0f\n", $5 / $3, $5 / $4, $7
-                }'
-                echo "$plain $four" | awk '{ print $1 / $2 }' >>"$work/ratios"
-                echo "$plain $one" | awk '{ print $1 / $2 }' \
-                    >>"$work/ratios_to_one"
-            done
+            core=$((1 - core))
+            start_redis "$fsync"
+            give_cores $core
+            start_bus --set storage.backend=redis-streams \
+                --redis-url "redis://127.0.0.1:$redis_port"
+            measure acks "$work/acks" --seconds "${WARM:-6}" --window "$window"
+            durable_rounds "$window"
+            measure acks "$work/acks" --warm 0.5 --window "$window" --ids
+            stop_server
             echo "durable, fsync $fsync, window $window: to 4 connections:" \
-                "$(spread "$work/ratios"); to one:" \
-                "$(spread "$work/ratios_to_one")"
+                "$(spread "$work/to_four"); to one:" \
+                "$(spread "$work/to_one"); with ids" \
+                "$(field "$work/acks" acks_per_second) acks/s"
         done
     done
 }
