@@ -166,8 +166,8 @@ too_big(const struct ws_reader *r, const struct head *h, struct ws_item *item)
 	return false;
 }
 
-static void
-unmask(uint8_t *data, size_t len, const uint8_t *mask)
+void
+ws_mask(uint8_t *data, size_t len, const uint8_t *mask)
 {
 	uint32_t m32;
 	uint64_t m64;
@@ -282,7 +282,7 @@ ws_read(struct ws_reader *r, uint8_t *data, size_t len, struct ws_item *itemp)
 	itemp->opcode = h.opcode;
 	itemp->data = data + h.size;
 	itemp->len = h.len;
-	unmask(itemp->data, h.len, data + h.size - MASK_LEN);
+	ws_mask(itemp->data, h.len, data + h.size - MASK_LEN);
 	if (h.opcode == WS_CLOSE
 		? !take_close(itemp)
 		: !is_control(h.opcode) && !take_data(r, &h, itemp)) {

@@ -71,6 +71,10 @@ struct ws_item {
 size_t ws_read(struct ws_reader *r, uint8_t *data, size_t len,
     struct ws_item *itemp);
 
+/* Mask a payload where it is, or unmask it, with these four bytes (RFC 6455,
+ * 5.3). */
+void ws_mask(uint8_t *data, size_t len, const uint8_t *mask);
+
 #define WS_HEAD_MAX 10
 
 /* Write the head of an unmasked, final frame; returns its length. */

@@ -6,6 +6,14 @@
 
 #define RELEASED_AT_ONCE 2 /* for each that comes: all at once take long */
 
+bool
+hold_is_safe(const struct redis *r, uint64_t since)
+{
+	return r->conf->hold == 0 ||
+	    (since + r->conf->hold <= clock_ms() &&
+		(!r->has_aof || since < r->flushed));
+}
+
 void
 hold_add(struct redis *r, struct entry *e)
 {
@@ -16,12 +24,10 @@ hold_add(struct redis *r, struct entry *e)
 void
 hold_release(struct redis *r, size_t most)
 {
-	uint64_t now = clock_ms();
 	struct entry *e;
 
 	while ((e = TAILQ_FIRST(&r->spool.held)) != NULL) {
-		bool is_safe = e->since + r->conf->hold <= now &&
-		    (!r->has_aof || e->since < r->flushed);
+		bool is_safe = hold_is_safe(r, e->since);
 		bool is_over = r->spool.held_bytes > r->conf->hold_size;
 
 		if (!is_over && (!is_safe || most-- == 0)) {

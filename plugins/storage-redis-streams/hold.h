@@ -7,11 +7,16 @@
  * with `appendfsync everysec` a power cut takes the last second or two.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct entry;
 struct redis;
 struct stream;
+
+/* Need one that was stored then (ms) not be held any more? */
+bool hold_is_safe(const struct redis *r, uint64_t since);
 
 /* Hold one that is stored, and let go of what need not be held any more. */
 void hold_add(struct redis *r, struct entry *e);

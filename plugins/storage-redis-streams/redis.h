@@ -125,6 +125,9 @@ void redis_set(const struct redis *r, uint32_t metric, uint64_t n);
 /* Answer a ticket with no more than an error. */
 void redis_fail(const struct redis *r, aqb_ticket ticket, enum aqb_err err);
 
+/* How far what waits for Redis fills its limits, in hundredths. */
+uint32_t redis_backlog(const struct redis *r);
+
 /* Redis can be written to. */
 bool redis_is_present(const struct redis *r);
 

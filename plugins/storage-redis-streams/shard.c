@@ -8,6 +8,7 @@
 
 #include "away.h"
 #include "dedupe.h"
+#include "hold.h"
 #include "script.h"
 #include "words.h"
 
@@ -115,9 +116,7 @@ shard_append(struct redis *r, aqb_ticket ticket, const char *name,
 	struct aqb_msg_view v;
 	struct post *post;
 
-	if (r->is_ousted ||
-	    spool_fill(&r->spool, r->conf->spool_messages,
-		r->conf->spool_size) >= 100) {
+	if (r->is_ousted || redis_backlog(r) >= 100) {
 		redis_add(r, r->metrics.refused, 1);
 		return AQB_EUNAVAIL;
 	}
@@ -508,13 +507,10 @@ shard_settle(struct redis *r, struct shard *sh)
 static void
 release_held(struct redis *r, struct shard *sh)
 {
-	uint64_t now = clock_ms();
 	struct post *post;
 
 	while ((post = TAILQ_FIRST(&sh->posts)) != NULL && post->is_done) {
-		bool is_safe = r->conf->hold == 0 ||
-		    (post->since + r->conf->hold <= now &&
-			(!r->has_aof || post->since < r->flushed));
+		bool is_safe = hold_is_safe(r, post->since);
 
 		if (post->is_sent ||
 		    (!is_safe && r->spool.held_bytes <= r->conf->hold_size)) {

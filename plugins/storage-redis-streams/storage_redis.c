@@ -154,6 +154,13 @@ redis_fail(const struct redis *r, aqb_ticket ticket, enum aqb_err err)
 	}
 }
 
+uint32_t
+redis_backlog(const struct redis *r)
+{
+	return spool_fill(&r->spool, r->conf->spool_messages,
+	    r->conf->spool_size);
+}
+
 bool
 redis_is_present(const struct redis *r)
 {
@@ -542,10 +549,7 @@ do_backlog(void *self)
 {
 	const struct redis *r = self;
 
-	return away_is_early(r) || r->is_ousted
-	    ? 0
-	    : spool_fill(&r->spool, r->conf->spool_messages,
-		  r->conf->spool_size);
+	return away_is_early(r) || r->is_ousted ? 0 : redis_backlog(r);
 }
 
 /* Everything here is bounded by itself, and late answers do no harm; but whose

@@ -131,13 +131,6 @@ finish_volatile(struct redis *r, struct entry **ep)
 	drop(r, ep);
 }
 
-static bool
-is_full(const struct redis *r)
-{
-	return spool_fill(&r->spool, r->conf->spool_messages,
-		   r->conf->spool_size) >= 100;
-}
-
 static struct entry *
 make_entry(struct redis *r, aqb_ticket ticket, struct stream *s,
     const struct aqb_limits *limits, struct aqb_msg *msg)
@@ -175,7 +168,8 @@ write_append(struct redis *r, aqb_ticket ticket, const char *name,
 		return AQB_ENOMEM;
 	}
 	stream_open(r, s);
-	if (r->is_ousted || s->state == STREAM_CONFLICT || is_full(r)) {
+	if (r->is_ousted || s->state == STREAM_CONFLICT ||
+	    redis_backlog(r) >= 100) {
 		redis_add(r, r->metrics.refused, 1);
 		return dedupe_refusal(r, name, msg, limits->dedupe_window);
 	}

@@ -10,6 +10,7 @@
 
 #include "bench_inflate.h"
 #include "bench_proc.h"
+#include "proto/ws.h"
 
 #define BUFFER (512 * 1024)
 #define FRAME_MAX (1024 * 1024)
@@ -48,23 +49,6 @@ bench_close(struct bench_conn *c)
 }
 
 static void
-mask(char *p, size_t len, const uint8_t with[4])
-{
-	uint64_t twice, word;
-
-	memcpy(&twice, with, 4);
-	memcpy((char *)&twice + 4, with, 4);
-	for (; len >= sizeof word; len -= sizeof word, p += sizeof word) {
-		memcpy(&word, p, sizeof word);
-		word ^= twice;
-		memcpy(p, &word, sizeof word);
-	}
-	for (size_t i = 0; i < len; i++) {
-		p[i] = (char)((uint8_t)p[i] ^ with[i & 3]);
-	}
-}
-
-static void
 put_frame(struct bench_conn *c, uint8_t opcode, const void *data, size_t len)
 {
 	uint8_t head[8] = { (uint8_t)(0x80 | opcode) };
@@ -90,7 +74,7 @@ put_frame(struct bench_conn *c, uint8_t opcode, const void *data, size_t len)
 	if (c->out.failed) {
 		bench_die("out of memory");
 	}
-	mask(c->out.data + c->out.len - len, len, c->mask);
+	ws_mask((uint8_t *)c->out.data + c->out.len - len, len, c->mask);
 }
 
 void

@@ -322,24 +322,6 @@ on_text(struct peer *p, const uint8_t *data, size_t len)
 	return true;
 }
 
-static void
-unmask(uint8_t *data, size_t len, const uint8_t *mask)
-{
-	uint64_t word, key;
-	size_t i = 0;
-
-	memcpy(&key, mask, 4);
-	memcpy((uint8_t *)&key + 4, mask, 4);
-	for (; i + 8 <= len; i += 8) {
-		memcpy(&word, data + i, 8);
-		word ^= key;
-		memcpy(data + i, &word, 8);
-	}
-	for (; i < len; i++) {
-		data[i] ^= mask[i & 3];
-	}
-}
-
 /* Use the frames that came; the beginning of one is held.  False on a close. */
 static bool
 take(struct peer *p, uint8_t *data, size_t len)
@@ -360,7 +342,7 @@ take(struct peer *p, uint8_t *data, size_t len)
 		if (len - used < head + 4 + n) {
 			break;
 		}
-		unmask(f + head + 4, n, f + head);
+		ws_mask(f + head + 4, n, f + head);
 		if ((f[0] & 15) == WS_TEXT) {
 			if (!on_text(p, f + head + 4, n)) {
 				return false;
